@@ -23,6 +23,7 @@ from indexes.maintenance.verify import Problem, VerifyReport
 from indexes.progress import Progress
 from indexes.store import Store, is_free
 from retriever.building import Building
+from retriever.corpus_map.api import CorpusMapMethods
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.autoselect import RuntimeChoice
@@ -39,7 +40,7 @@ from retriever.word_senses.api import WordSenseMethods
 _LOG = logging.getLogger(__name__)
 
 
-class Collection(Building, Searching, WordSenseMethods, ExchangeMethods):
+class Collection(Building, Searching, WordSenseMethods, ExchangeMethods, CorpusMapMethods):
     """One corpus, many ways to embed it, the same queries through all of them.
 
     Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -33,11 +34,14 @@ from retriever.formats import (
 )
 from retriever.notebooks import progress_shown
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
+from retriever.search.metadata_fields import MetadataField, metadata_fields
 from retriever.search.where import Where
 from retriever.search.where_parser import filter_of
 from retriever.splitting import Splitter, splitter_of
 
 _LOG = logging.getLogger(__name__)
+# Most documents that are read for the fields of their metadata.
+SAMPLED = 5_000
 
 
 class Documents:
@@ -56,6 +60,11 @@ class Documents:
         """The splitter of documents into passages; None if they are not split."""
         spec = self._store.split()
         return None if spec is None else splitter_of(spec)
+
+    @property
+    def generation(self) -> int:
+        """The number of the present state, which each commit that a search can see increases."""
+        return self._store.catalog.generation()
 
     @property
     def has_several_passages(self) -> bool:
@@ -259,6 +268,13 @@ class Documents:
         _LOG.info("%s: deleted %s", self.path, pluralize(count, "document"))
         return count
 
+    def waiting(self, seconds: float) -> AbstractContextManager[None]:
+        """Wait up to some seconds for another process that writes, in each call inside the block.
+
+        The block is of one thread: calls of others that write meanwhile wait as long.
+        """
+        return self._store.waiting(seconds)
+
     def index_fields(self, *names: str) -> None:
         """Index metadata fields, so that a filter on them need not read every document.
 
@@ -285,6 +301,11 @@ class Documents:
         paths = [field_path(name) for name in names]
         with self._store.snapshot() as now:
             return field_notes(now.corpus.any_match, paths, now.corpus.some_fields)
+
+    def metadata_fields(self) -> tuple[MetadataField, ...]:
+        """Return the metadata fields of the documents, of a few thousand if there are more."""
+        with self._store.snapshot() as now:
+            return metadata_fields(now.corpus.metadata_with(now.corpus.spread(SAMPLED)))
 
     def document(self, doc_id: str) -> Document:
         """Return the document with an id.

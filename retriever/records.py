@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from indexes.errors import shown
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from indexes.maintenance.verify import Problem, VerifyReport
     from retriever.embedders.contextual.autoselect import RuntimeChoice
     from retriever.indexing.builds import BuildReport, TuneReport
+    from retriever.indexing.info import CollectionInfo
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
     from retriever.updates import BuildAllReport, UpdateReport
@@ -83,6 +85,39 @@ def hit_records(query_id: str, text: str, index: str, hits: Hits) -> Iterator[Re
         yield {**query, "index": index, **fields, **_image(hit.image)}
     if not hits:
         yield {**query, "index": index, "hits": 0, "notes": hits.notes}
+
+
+def comparison_record(answers: Mapping[str, Hits], k: int) -> Record:
+    """Return which indexes found which documents of one query's top `k`, and how much they agree.
+
+    `found_by` groups the documents by the indexes that found them, those of most indexes first;
+    `agreement` has each pair of indexes with the overlap and rank-biased overlap of their hits.
+    """
+    from retriever.evaluation.measures import overlap
+    from retriever.evaluation.rank_biased_overlap import rank_biased_overlap
+    from retriever.report.answers import found_by
+
+    ranks = {name: {hit.doc_id: hit.rank for hit in hits} for name, hits in answers.items()}
+    documents = list(dict.fromkeys(doc_id for found in ranks.values() for doc_id in found))
+    groups = found_by(ranks, documents)
+    runs = {name: {"": [(hit.doc_id, hit.score) for hit in hits]} for name, hits in answers.items()}
+    return {
+        "found_by": [{"indexes": list(by), "doc_ids": ids} for by, ids in groups.items()],
+        "ranks": ranks,
+        "agreement": [
+            {
+                "indexes": [a, b],
+                "overlap": overlap(runs[a], runs[b], k),
+                "rank_biased_overlap": rank_biased_overlap(list(ranks[a]), list(ranks[b])),
+            }
+            for a, b in combinations(answers, 2)
+        ],
+    }
+
+
+def info_record(info: CollectionInfo, place: str) -> Record:
+    """Return the documents and indexes of a collection, which is called `place`."""
+    return asdict(info) | {"path": place}
 
 
 def _image(image: Image | None) -> Record:

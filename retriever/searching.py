@@ -107,7 +107,7 @@ class Searching(Documents, VectorSearchMethods):
     ) -> Hits:
         if unknown := self.unknown_ids(like.doc_ids):
             raise self._unknown(unknown_names, unknown)
-        return self._latest(
+        return self.with_retriever(
             index, lambda retriever: retriever.search_like(like, k, where=where, options=options)
         )
 
@@ -171,11 +171,15 @@ class Searching(Documents, VectorSearchMethods):
         where: Where | None,
         options: SearchOptions = PLAIN,
     ) -> list[Hits]:
-        return self._latest(
+        return self.with_retriever(
             index, lambda retriever: retriever.search_many(texts, k, where=where, options=options)
         )
 
-    def _latest(self, index: str | None, ask: Callable[[Retriever], Answer]) -> Answer:
+    def with_retriever(self, index: str | None, ask: Callable[[Retriever], Answer]) -> Answer:
+        """Return what a function returns for an index, asked again if that was refitted meanwhile.
+
+        Errors as in `search`.
+        """
         retriever = self.retriever(index)
         try:
             return ask(retriever)
@@ -229,10 +233,10 @@ class Searching(Documents, VectorSearchMethods):
             InputError: there is none.
         """
         fusions = self._fusions()
-        return fusions[-1:] or self._names()
+        return fusions[-1:] or self.text_indexes()
 
     def _default_index(self) -> str:
-        names, fusions = self._names(), self._fusions()
+        names, fusions = self.text_indexes(), self._fusions()
         if len(names) == 1 or len(fusions) == 1:
             return (fusions or names)[0]
         has = first_of(names, MOST_NAMED)
@@ -241,7 +245,12 @@ class Searching(Documents, VectorSearchMethods):
     asearch = awaitable(search)
     asearch_many = awaitable(search_many)
 
-    def _names(self) -> list[str]:
+    def text_indexes(self) -> list[str]:
+        """Return the indexes that can be searched by a text, oldest first; or else all.
+
+        Raises:
+            InputError: there is none.
+        """
         if names := self.index_names():
             # Vectors of an unknown model answer no text.
             return [name for name in names if self._answers_texts(name)] or names

@@ -49,6 +49,7 @@ MARKED = {
         "tests/retriever/comparison/test_cost.py",
         "tests/retriever/evaluation/test_significance.py",
         "tests/retriever/report/html/test_browser.py",
+        "tests/retriever/service/page/test_browser.py",
     ),
 }
 # These take longest and come first, so that no worker has one of them left when the others end.

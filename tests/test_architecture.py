@@ -252,6 +252,9 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
         "click": ["retriever/cli", "retriever/cli/running"],
         # Word vectors are read by one and trained by the other.
         "gensim": ["retriever/embedders/word_vectors", "retriever/training/word_vectors"],
+        # The report page, and the pages of the service.
+        "jinja2": ["retriever/report/html", "retriever/service/page"],
+        "markupsafe": ["retriever/report/html", "retriever/service/page"],
         # Splitting texts, reading Parquet and files of word vectors and of image regions.
         "pyarrow": [
             "indexes/text",

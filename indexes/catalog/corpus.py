@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -147,6 +148,22 @@ class Corpus(Passages):
         sql = "SELECT metadata FROM documents WHERE metadata != '{}' LIMIT ?"
         rows = self._catalog.rows(sql, [SAMPLED])
         return {path for (text,) in rows for path in fields_in(json.loads(text))}
+
+    def spread(self, most: int) -> list[int]:
+        """Return the numbers of at most `most` documents, evenly spread in the order of adding."""
+        step = max(1, -(-self.count() // most))
+        sql = """
+            SELECT document FROM (
+                SELECT document, ROW_NUMBER() OVER (ORDER BY document) - 1 AS place FROM documents
+            ) WHERE place % ? = 0
+        """
+        return [number for (number,) in self._catalog.rows(sql, [step])]
+
+    def metadata_with(self, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield the metadata of some documents, given by number; empty ones are left out."""
+        sql = f"SELECT metadata FROM documents WHERE metadata != '{{}}' AND document IN {CHOSEN}"
+        for (text,) in self._catalog.rows(sql, [json.dumps(list(numbers))]):
+            yield json.loads(text)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents by id; return how many."""

@@ -21,6 +21,7 @@ from retriever.cli.indexes import drop, info, runtime, tune
 from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.running.group import Group
 from retriever.cli.search import search
+from retriever.cli.services.serve import serve
 from retriever.cli.train import train
 from retriever.cli.update import update, watch
 from retriever.cli.word import word
@@ -64,6 +65,7 @@ USE = (
     compare,
     evaluate,
     tune_fusion,
+    serve,
 )
 CONTENTS = (info, tune, runtime, list_documents, show, delete, export, rename, drop)
 MAINTENANCE = (copy, verify, repair, compact, config, completion)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -19,6 +18,7 @@ def info(library: Path, as_json: bool) -> None:
     from indexes.errors import shown
     from retriever.collection import Collection
     from retriever.indexing.info import fitting_notes, recall_notes
+    from retriever.records import info_record
 
     with Collection.open(library) as collection:
         facts = collection.info()
@@ -28,7 +28,7 @@ def info(library: Path, as_json: bool) -> None:
         reached = index.recall, index.recall_asked
         note(*recall_notes(library, index.name, index.factory, *reached))
     if as_json:
-        print_json(asdict(facts) | {"path": shown(facts.path)})
+        print_json(info_record(facts, shown(facts.path)))
         return
     from retriever.report.terminal.collection import info_table
 

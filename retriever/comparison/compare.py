@@ -54,8 +54,6 @@ Result = TypeVar("Result")
 # Most excerpts in a comparison: about 20 MB.
 MOST_EXCERPTS = 50_000
 KINDS = {"flat": "exact", "ann": "ann", "lexical": "lexical"}
-# Embedder kinds that count as contextual, under the family's name.
-CONTEXTUAL_KINDS = {"elmo": "contextual"}
 
 
 def compare(
@@ -226,7 +224,7 @@ def _row(
     return Row(
         name=info.name,
         kind=KINDS.get(info.kind, combined),
-        family=_family(info),
+        family=info.family,
         description=f"{info.description}{structure}",
         quality=means(per_query),
         exact_quality=exact_quality,
@@ -238,13 +236,6 @@ def _row(
         corpus_coverage=info.text.coverage,
         index=info,
     )
-
-
-def _family(info: IndexInfo) -> str:
-    if not kind_of(info.kind).has_vectors:
-        return info.kind
-    kind = info.embedder.partition(":")[0]
-    return CONTEXTUAL_KINDS.get(kind, kind)
 
 
 def _documents(

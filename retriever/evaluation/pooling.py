@@ -8,7 +8,7 @@ from itertools import chain, islice
 from indexes.errors import InputError
 from retriever.evaluation.rank_biased_overlap import disagreement
 from retriever.evaluation.results import ComparisonResults
-from retriever.formats.labels import UnjudgedDocument
+from retriever.formats.labels import LabelRow
 
 # Queries in a label file by default.
 DEFAULT_POOL_QUERIES = 20
@@ -16,7 +16,7 @@ DEFAULT_POOL_QUERIES = 20
 
 def judgment_pool(
     comparison: ComparisonResults, queries: int = DEFAULT_POOL_QUERIES
-) -> Iterator[UnjudgedDocument]:
+) -> Iterator[LabelRow]:
     """Yield the top `k` of every system for the `queries` most disputed queries, those first.
 
     Judged documents are left out, and queries without any other. Within a query, documents are in
@@ -31,7 +31,7 @@ def judgment_pool(
     yield from chain.from_iterable(islice(filter(None, portions), queries))
 
 
-def _not_judged(comparison: ComparisonResults, query_id: str) -> Iterator[UnjudgedDocument]:
+def _not_judged(comparison: ComparisonResults, query_id: str) -> Iterator[LabelRow]:
     query = comparison.queries[query_id]
     finders: dict[str, list[str]] = {}
     for name, run in comparison.runs.items():
@@ -41,4 +41,4 @@ def _not_judged(comparison: ComparisonResults, query_id: str) -> Iterator[Unjudg
         shown = comparison.documents.get(doc_id)
         if doc_id not in query.judgments and shown:
             found_by = " ".join(finders[doc_id])
-            yield UnjudgedDocument(query_id, query.text, doc_id, shown.title, shown.text, found_by)
+            yield LabelRow(query_id, query.text, doc_id, shown.title, shown.text, found_by)

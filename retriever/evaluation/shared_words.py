@@ -10,7 +10,7 @@ from functools import cached_property
 
 from indexes.images import Image
 from indexes.lexical.bm25 import terms_of
-from indexes.lexical.options import LexicalOptions
+from indexes.lexical.options import WITH_STOPWORDS, LexicalOptions
 from indexes.text.compounds import Compounds, has_separator
 from indexes.text.entry_spans import entry_spans
 from indexes.text.unspaced import UNSPACED, characters_of, spell_out
@@ -73,6 +73,13 @@ def _parts(run: str, begin: int, matched: AbstractSet[str]) -> Iterator[tuple[in
         if size:
             yield begin, begin + size
         begin += len(first)
+
+
+def telling(query: str, language: str) -> str:
+    """Return the words of a query, in their order, without the stop words of a language."""
+    options = LexicalOptions(language, stopwords=language in WITH_STOPWORDS)
+    words = [query[begin:end] for begin, end in word_spans(query)]
+    return " ".join(word for word in words if terms_of(word, options))
 
 
 class SharedWords:

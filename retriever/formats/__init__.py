@@ -10,7 +10,7 @@ from retriever.formats.fingerprints import (
 )
 from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, write_qrels
-from retriever.formats.labels import UnjudgedDocument, write_label_file
+from retriever.formats.labels import LabelRow, write_label_file
 from retriever.formats.queries import read_mixed_queries, read_queries, write_queries
 from retriever.formats.row_documents import Reading
 from retriever.formats.rows import is_database
@@ -18,9 +18,9 @@ from retriever.formats.runs import read_run, write_run
 
 __all__ = [
     "DocumentSource",
+    "LabelRow",
     "Reading",
     "SourceFingerprint",
-    "UnjudgedDocument",
     "check_source",
     "is_database",
     "is_image",

@@ -47,6 +47,8 @@ GROWN = 4 / 3
 LOW_RECALL = 0.9
 # Recall is kept in thousandths.
 HALF_PER_MILLE = 0.0005
+# Embedder kinds that count as contextual, under the family's name.
+CONTEXTUAL_KINDS = {"elmo": "contextual"}
 # In an embedding's attributes: its embedder takes images.
 IMAGES = "images"
 
@@ -136,6 +138,14 @@ class IndexInfo:
         if not self.queries_by:
             return ", ".join([self.embedder, *self._shown_options()])
         return f"{self.embedding} vectors, queries by {self.queries_by}"
+
+    @property
+    def family(self) -> str:
+        """`static`, `contextual`, `hashing` and so on; of an index without vectors, its kind."""
+        if not kind_of(self.kind).has_vectors:
+            return self.kind
+        kind = self.embedder.partition(":")[0]
+        return CONTEXTUAL_KINDS.get(kind, kind)
 
     def _shown_options(self) -> list[str]:
         """Return the options that affect results and are not at their defaults."""

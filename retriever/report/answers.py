@@ -1,8 +1,8 @@
-"""Answers to many queries as the lines of a file: a TREC run, or CSV."""
+"""Answers of indexes: as the lines of a file, a TREC run or CSV, and grouped by who found what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from indexes.errors import InputError
 from retriever.formats.runs import run_lines
@@ -39,3 +39,25 @@ def csv_lines(answers: Answers) -> Iterator[str]:
                 # float(), because NumPy scalars print their type.
                 cells = (query_id, name, str(hit.rank), hit.doc_id, repr(float(hit.score)))
                 yield delimited_line((*cells, hit.title, hit.text), ",")
+
+
+def found_by(
+    ranks: Mapping[str, Mapping[str, int]], documents: Sequence[str]
+) -> dict[tuple[str, ...], list[str]]:
+    """Group documents by who found them: most finders first, then the best rank first.
+
+    `ranks` are those of each index, by document.
+    """
+    names = list(ranks)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for doc_id in documents:
+        finders = tuple(name for name in names if doc_id in ranks[name])
+        groups.setdefault(finders, []).append(doc_id)
+
+    def place(doc_id: str) -> tuple[int, list[int]]:
+        # Ties in the best rank are broken by the indexes in their order.
+        all_ranks = [ranks[name].get(doc_id, 10**9) for name in names]
+        return min(all_ranks), all_ranks
+
+    order = sorted(groups, key=lambda group: (-len(group), [names.index(n) for n in group]))
+    return {finders: sorted(groups[finders], key=place) for finders in order}

@@ -16,7 +16,8 @@ from indexes.lexical.bm25 import LexicalIndex, Terms, tokens_of
 from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE, Keys, Matrix
 from indexes.search.snapshot import Snapshot
-from retriever.embedders.base import similarity_of, unit
+from retriever.embedders.base import similarity_of
+from retriever.search.document_vectors import document_vectors
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.queries import Queries
 from retriever.search.reranking import RerankingFinder
@@ -121,13 +122,8 @@ def _vector(snapshot: Snapshot, leaf: DenseFinder, liked: Keys, unliked: Keys) -
 
 def _mean(snapshot: Snapshot, leaf: DenseFinder, documents: Keys, is_cosine: bool) -> Matrix | None:
     """Return the mean of the documents that the index has vectors of, (dim,); None for none."""
-    owners, vectors = snapshot.vectors_of(leaf.name, documents)
-    if not len(owners):
-        return None
-    means = [vectors[owners == one].mean(axis=0) for one in np.unique(owners)]
-    rows = np.stack(means).astype(np.float32)
-    mean: Matrix = (unit(rows) if is_cosine else rows).mean(axis=0)
-    return mean
+    having, vectors = document_vectors(snapshot, leaf.name, documents, is_cosine=is_cosine)
+    return vectors.mean(axis=0) if len(having) else None
 
 
 def telling_terms(

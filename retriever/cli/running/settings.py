@@ -31,7 +31,7 @@ LEAST = {"output.k": 1, "output.width": 40}
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 PREFIX = "RETRIEVER_"
 # Variables of the same prefix that are read elsewhere.
-OTHERS = ("RETRIEVER_CACHE", "RETRIEVER_DATA", "RETRIEVER_SOAK", "RETRIEVER_COMPLETE")
+OTHERS = tuple(f"{PREFIX}{name}" for name in ("CACHE", "COMPLETE", "DATA", "SOAK", "TOKEN"))
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,6 @@ def page(comparison: ComparisonResults) -> str:
     its own script and style by checksum, so nothing in a document could run even if it escaped the
     escaping.
     """
-    style = _read("style.css")
-    script = "(() => {\n'use strict';\n" + "\n".join(map(_read, SCRIPTS)) + "\n})();"
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -53,15 +51,31 @@ def page(comparison: ComparisonResults) -> str:
         plots=figures(comparison),
         shapes=SHAPES_KEY,
         measure=label_of(comparison.measures[0]) if comparison.measures else "",
-        style=Markup(style),
-        script=Markup(script),
-        style_checksum=_checksum(style),
-        script_checksum=_checksum(script),
+        style=Markup(_style()),
+        script=Markup(_script()),
+        policy=Markup(content_policy()),
         data=Markup(explorer_json(comparison, thumbnails)),
         notes=[*comparison.notes, *thumbnails.notes],
     )
     # A path or an id may hold a lone surrogate, which UTF-8 cannot encode.
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def content_policy() -> str:
+    """Return the content security policy of the page: its own script and style, by checksum."""
+    style, script = _checksum(_style()), _checksum(_script())
+    return (
+        f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _style() -> str:
+    return _read("style.css")
+
+
+def _script() -> str:
+    return "(() => {\n'use strict';\n" + "\n".join(map(_read, SCRIPTS)) + "\n})();"
 
 
 def _read(name: str) -> str:

@@ -7,13 +7,10 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from indexes.lexical.bm25 import terms_of
-from indexes.lexical.options import WITH_STOPWORDS, LexicalOptions
 from indexes.neighbors import Matrix
-from indexes.text.words import word_spans
 from retriever.embedders.base import unit
 from retriever.evaluation.results import Excerpt
-from retriever.evaluation.shared_words import SharedWords, matches_in
+from retriever.evaluation.shared_words import SharedWords, matches_in, telling
 from retriever.report.terminal.escape import one_line
 from retriever.search.results import Hits
 from retriever.splitting import sentences
@@ -58,8 +55,5 @@ def _lines(text: str) -> list[str]:
 
 def matches(line: str, query: str, language: str) -> Spans:
     """Return the spans of the words of a line that share a stem with a query; no stop words."""
-    telling = LexicalOptions(language, stopwords=language in WITH_STOPWORDS)
-    words = [query[begin:end] for begin, end in word_spans(query)]
-    wanted = " ".join(word for word in words if terms_of(word, telling))
-    shared = SharedWords({"": Excerpt("", line)}, language).of(wanted, [""])
+    shared = SharedWords({"": Excerpt("", line)}, language).of(telling(query, language), [""])
     return list(matches_in(line, shared))

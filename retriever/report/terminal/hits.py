@@ -11,6 +11,7 @@ from rich.text import Text
 
 from indexes.catalog.field_names import field_path
 from retriever.formatting import WIDTH, beginning, join_names
+from retriever.report.answers import found_by
 from retriever.report.terminal.escape import one_line
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def side_by_side(
     if list(labels) != list(labels.values()) and documents:
         yield from (Text(f"  {label} = {name}") for name, label in labels.items())
     width = id_width(list(documents), columns)
-    for finders, found in _groups(ranks, list(documents)).items():
+    for finders, found in found_by(ranks, list(documents)).items():
         heading = _heading([labels[name] for name in finders], len(answers), len(found))
         yield Text(heading, style="bold cyan")
         for doc_id in found:
@@ -127,25 +128,6 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
     rounds = [str(n) if n else "" for n in range(len(names) // len(LETTERS) + 1)]
     letters = [letter + again for again in rounds for letter in LETTERS]
     return dict(zip(names, letters, strict=False))
-
-
-def _groups(
-    ranks: Mapping[str, Mapping[str, int]], documents: Sequence[str]
-) -> dict[tuple[str, ...], list[str]]:
-    """Group documents by who found them: most finders first, then the best rank first."""
-    names = list(ranks)
-    found_by: dict[tuple[str, ...], list[str]] = {}
-    for doc_id in documents:
-        finders = tuple(name for name in names if doc_id in ranks[name])
-        found_by.setdefault(finders, []).append(doc_id)
-
-    def place(doc_id: str) -> tuple[int, list[int]]:
-        # Ties in the best rank are broken by the indexes in their order.
-        all_ranks = [ranks[name].get(doc_id, 10**9) for name in names]
-        return min(all_ranks), all_ranks
-
-    order = sorted(found_by, key=lambda group: (-len(group), [names.index(n) for n in group]))
-    return {finders: sorted(found_by[finders], key=place) for finders in order}
 
 
 def _heading(finders: Sequence[str], answers: int, documents: int) -> str:

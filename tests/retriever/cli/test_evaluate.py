@@ -9,7 +9,7 @@ import pytest
 
 from indexes.errors import InputError
 from retriever.evaluation.evaluate_runs import evaluate_runs, read_runs
-from retriever.formats import UnjudgedDocument, write_label_file
+from retriever.formats import LabelRow, write_label_file
 from retriever.report.terminal.evaluation import evaluation_tables
 from tests.support.commands import fail, invoke, misuse, objects, succeed
 from tests.support.toy import refused
@@ -130,7 +130,7 @@ def test_tables_fit_100_columns():
 
 def test_judgments_may_be_a_file_of_labels():
     labels = Path("labels.csv")
-    unjudged = [UnjudgedDocument("q1", "hum", doc_id, "", "", "a") for doc_id in ("cat", "car")]
+    unjudged = [LabelRow("q1", "hum", doc_id, "", "", "a") for doc_id in ("cat", "car")]
     write_label_file(labels, unjudged)
     labels.write_bytes(labels.read_bytes().replace(b"cat,,", b"cat,1,"))
     assert rows("a.trec", "-m", "RR@10", "--qrels", "labels.csv")[-1] == ["a", "1.0000"]

@@ -9,16 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
-from retriever.formats import UnjudgedDocument, read_qrels, write_label_file
+from retriever.formats import LabelRow, read_qrels, write_label_file
 from retriever.formats.labels import LABEL_COLUMNS
 from tests.support.format_files import reasons_by_place, write
 from tests.support.toy import exactly, refused
 
 HEADER = "query_id,doc_id,relevance,query,title,text,found_by"
 ROWS = [
-    UnjudgedDocument("q1", "why hum?", "cat", "Cats", "A kitten\npurrs.", "glove minilm"),
-    UnjudgedDocument("q1", "why hum?", "car", "", 'The "engine", idling.', "glove"),
-    UnjudgedDocument("q2", "taxes", "007", "", "", "minilm"),
+    LabelRow("q1", "why hum?", "cat", "Cats", "A kitten\npurrs.", "glove minilm"),
+    LabelRow("q1", "why hum?", "car", "", 'The "engine", idling.', "glove"),
+    LabelRow("q2", "taxes", "007", "", "", "minilm"),
 ]
 
 # Ids that spreadsheets change.
@@ -81,9 +81,7 @@ def test_a_gzipped_file_is_written_and_an_empty_row_at_the_end_is_ignored(tmp_pa
 @example(pairs={"'": {"''": 1}, "=1": {"é": 0, "\N{SUPERSCRIPT TWO}": 2}})
 def test_ids_and_grades_come_back_as_they_were(tmp_path_factory, pairs):
     path = tmp_path_factory.mktemp("law") / "labels.csv"
-    rows = [
-        UnjudgedDocument(q, f"={q}", d, d, d + q, "a") for q, found in pairs.items() for d in found
-    ]
+    rows = [LabelRow(q, f"={q}", d, d, d + q, "a") for q, found in pairs.items() for d in found]
     write_label_file(path, rows)
     grades = [str(grade) for found in pairs.values() for grade in found.values()]
     assert read_qrels(graded(path, grades)) == pairs
@@ -91,9 +89,9 @@ def test_ids_and_grades_come_back_as_they_were(tmp_path_factory, pairs):
 
 def test_no_cell_is_a_formula_and_texts_are_one_line_of_500_characters(tmp_path):
     rows = [
-        UnjudgedDocument("=cmd()", "+1", "31715818", "@x", "-2\t=3", "=run"),
-        UnjudgedDocument("MAR1", "a=b", "MARCO-1", "", "\t=4", "x"),
-        UnjudgedDocument("q", "a\x1b[31m\n b", "d", "", "猫" * 2_000, "x"),
+        LabelRow("=cmd()", "+1", "31715818", "@x", "-2\t=3", "=run"),
+        LabelRow("MAR1", "a=b", "MARCO-1", "", "\t=4", "x"),
+        LabelRow("q", "a\x1b[31m\n b", "d", "", "猫" * 2_000, "x"),
     ]
     write_label_file(tmp_path / "labels.csv", rows)
     # Ids that a spreadsheet does not change stay as they are.
@@ -155,6 +153,6 @@ def test_an_existing_file_is_not_overwritten(tmp_path):
 def test_rows_that_could_not_be_read_again_are_not_written(
     tmp_path, query_id, doc_id, title, message
 ):
-    rows = [*ROWS, UnjudgedDocument(query_id, "", doc_id, title, "", "")]
+    rows = [*ROWS, LabelRow(query_id, "", doc_id, title, "", "")]
     refused(InputError, message, write_label_file, tmp_path / "labels.csv", rows)
     assert list(tmp_path.iterdir()) == []

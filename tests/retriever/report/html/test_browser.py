@@ -1,7 +1,5 @@
 """The page in a real browser: its controls, and that it fits every screen."""
 
-import json
-import shutil
 from dataclasses import replace
 from itertools import combinations
 
@@ -10,14 +8,19 @@ import pytest
 from indexes.images import Image
 from retriever.evaluation.results import Agreement, Excerpt, Query
 from retriever.report.html.page import write_page
+from tests.support.browser import (
+    CUT_OFF,
+    FAINT,
+    assert_no_errors,
+    browser,
+    one,
+    opened,
+    texts,
+)
 from tests.support.pictures import illustrated, picture
 from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
 SCREENS = [(360, 740), (768, 1024), (1280, 900)]
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
---disable-background-networking --disable-component-update"""
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 FAMILIES = ("static", "contextual", "lexical", "combined", "hashing", "custom")
 MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
@@ -27,23 +30,10 @@ LONG = "a-name-as-long-as-a-name-may-be-" * 2
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not BROWSER or not DRIVER:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    try:
-        driver.set_page_load_timeout(30)
-        driver.set_script_timeout(30)
+    with browser(tmp_path_factory.mktemp("profile")) as opened_browser:
         # An opened query is filled a moment later.
-        driver.implicitly_wait(3)
-        yield driver
-    finally:
-        driver.quit()
+        opened_browser.implicitly_wait(3)
+        yield opened_browser
 
 
 @pytest.fixture(scope="module")
@@ -121,31 +111,6 @@ def system(at, name):
     return replace(made, quality=dict.fromkeys(MEASURES, 0.5 + at / 200))
 
 
-def opened(driver, url, *, width=1280, height=900, scheme="light"):
-    """Load a page on a screen of that size; return the browser."""
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    driver.get("about:blank")
-    driver.get_log("performance")
-    driver.get(url)
-    return driver
-
-
-def one(driver, selector):
-    return driver.find_element("css selector", selector)
-
-
-def texts(driver, selector):
-    """Return the visible texts of elements, in one call, which is faster than one by one."""
-    return driver.execute_script(
-        "return [...document.querySelectorAll(arguments[0])]"
-        ".filter((e) => e.checkVisibility()).map((e) => e.innerText)",
-        selector,
-    )
-
-
 def cells(driver, selector):
     """Return the cells of a table, row by row."""
     return driver.execute_script(
@@ -164,36 +129,6 @@ def choose(driver, name, text):
         text,
     )
 
-
-def assert_no_errors(driver):
-    """Check that the console has no error, and that only the page itself was requested."""
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    requested = [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
-    assert driver.get_log("browser") == []
-    assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
-
-
-# Texts that are wider than their box or outside of the window, unless they may scroll.
-CUT_OFF = """
-const width = document.documentElement.clientWidth;
-const found = [];
-if (document.documentElement.scrollWidth > width) found.push('the page scrolls sideways');
-for (const element of document.querySelectorAll('body *')) {
-  const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  if (!own || element.closest('.scroll, .spoken, .skip, svg, script, style, option')) continue;
-  if (!element.checkVisibility()) continue;
-  const box = element.getBoundingClientRect();
-  const tooWide = element.clientWidth > 0 && element.scrollWidth > element.clientWidth + 1;
-  if (tooWide || box.left < -0.5 || box.right > width + 0.5) {
-    found.push(`${element.tagName}.${element.className}: ${element.textContent.slice(0, 40)}`);
-  }
-}
-return found;
-"""
 
 # Texts that are outside of their plot or overlap.
 BAD_PLOTS = """
@@ -218,44 +153,6 @@ for (const svg of document.querySelectorAll('svg')) {
 }
 return [plots, found];
 """
-
-# Visible texts whose contrast is less than 4.5.
-FAINT = """
-const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-function channels(color) {
-  canvas.clearRect(0, 0, 1, 1);
-  canvas.fillStyle = color;
-  canvas.fillRect(0, 0, 1, 1);
-  return [...canvas.getImageData(0, 0, 1, 1).data];
-}
-function luminance(rgb) {
-  const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-  const [r, g, b] = rgb.map((c) => linear(c / 255));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}
-function ground(element) {
-  const layers = [];
-  for (let e = element; e; e = e.parentElement) {
-    layers.push(channels(getComputedStyle(e).backgroundColor));
-  }
-  return layers.reverse().reduce((under, [r, g, b, a]) =>
-    [r, g, b].map((c, at) => c * a / 255 + under[at] * (1 - a / 255)), [255, 255, 255]);
-}
-const seen = new Map();
-for (const element of document.querySelectorAll('body *')) {
-  const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  if (!own || element.closest('script, style, title, desc') || !element.checkVisibility()) continue;
-  const style = getComputedStyle(element);
-  const color = element.closest('svg') ? style.fill : style.color;
-  const key = `${element.tagName} ${element.getAttribute('class')} ${color}`;
-  if (seen.has(key)) continue;
-  const text = luminance(channels(color));
-  const behind = luminance(ground(element));
-  seen.set(key, (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05));
-}
-return [...seen].filter(([, contrast]) => contrast < 4.5);
-"""
-
 
 # The words, the size on the screen, and whether it is decoded, of images and of their boxes.
 THUMBNAILS = """

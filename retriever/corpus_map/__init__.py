@@ -1,0 +1,1 @@
+"""A corpus as points of a plane: its documents' vectors in two dimensions."""

@@ -1,0 +1,34 @@
+"""`/health`, `/ready` and `/metrics`: for what starts and watches the service."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from retriever.service.metrics import MEDIA_TYPE
+from retriever.service.problems import RETRY_AFTER, RefusedError
+from retriever.service.responses import json_bytes, json_response
+from retriever.service.state import ServiceState
+
+
+def router(state: ServiceState) -> APIRouter:
+    """Return the router of what concerns the service itself."""
+    routes = APIRouter(tags=["operation"])
+
+    @routes.get("/health", summary="Say that the process lives")
+    async def health() -> Response:
+        return json_response(json_bytes({"status": "ok"}))
+
+    @routes.get("/ready", summary="Say whether all models are loaded")
+    async def ready() -> Response:
+        if not state.is_ready:
+            raise RefusedError(503, "The models are being loaded.", retry_after=RETRY_AFTER)
+        return json_response(json_bytes({"status": "ready"}))
+
+    @routes.get("/metrics", summary="Metrics for Prometheus")
+    async def metrics() -> Response:
+        return Response(await asyncio.to_thread(state.metrics.text), media_type=MEDIA_TYPE)
+
+    return routes

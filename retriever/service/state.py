@@ -1,0 +1,164 @@
+"""What one process of a service holds: its collections, the threads that answer, and who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from indexes.errors import InputError, unknown_name
+from retriever.collection import Collection
+from retriever.service.batches import AnswerMany, Batches
+from retriever.service.metrics import Metrics
+from retriever.service.problems import RETRY_AFTER, RefusedError, stopping, without_paths
+from retriever.service.settings import ServiceSettings
+from retriever.service.writing import Writing
+
+Result = TypeVar("Result")
+_LOG = logging.getLogger(__name__)
+# Encoded once by every model before the service says that it is ready.
+WARM_UP = "ready"
+
+
+class ServiceState:
+    """The collections of a service, by name, and a bounded number of threads that use them.
+
+    Made in the process that answers, and opened there: models and catalogs are not shared with a
+    parent process. Everything that reads a collection goes through `run` or `ask`, everything that
+    writes through `write`, so that requests that cannot be answered in time are refused.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.metrics = Metrics()
+        self.collections: dict[str, Collection] = {}
+        # How messages name a collection: clients need not know where it is.
+        self.folders = {str(path): name for name, path in settings.by_name.items()}
+        self.is_ready = False
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Open all collections, and start to load their models in the background."""
+        self._executor = ThreadPoolExecutor(self.limits.workers, "retriever-answer")
+        self._writers = ThreadPoolExecutor(len(self.settings.libraries), "retriever-write")
+        self._batches = Batches(self._executor, self.limits.together, self.metrics.observe_batch)
+        for name, path in self.settings.by_name.items():
+            self.collections[name] = Collection.open(path)
+        self.writing = Writing(self.collections, self.limits.lock_seconds)
+        self._executor.submit(self._warm_up)
+
+    def _warm_up(self) -> None:
+        for name, collection in self.collections.items():
+            try:
+                for index in collection.default_indexes():
+                    collection.search(WARM_UP, index=index, k=1)
+            except Exception as error:  # it answers what it can; a search says what is wrong
+                _LOG.warning("%s: %s", name, error)
+        self.is_ready = True
+
+    def close(self) -> None:
+        """Stop the updates of indexes, wait for the running answers, and close the collections."""
+        self.is_ready = False
+        self.writing.stop()
+        for executor in (self._executor, self._writers):
+            executor.shutdown(cancel_futures=True)
+        for collection in self.collections.values():
+            collection.close()
+
+    def name_of(self, library: str | None) -> str:
+        """Return the name of the collection that a request means.
+
+        Raises:
+            UnknownNameError: it is not served.
+            InputError: none is named, and there are several.
+        """
+        names = list(self.collections)
+        if library is None:
+            if len(names) == 1:
+                return names[0]
+            raise InputError(
+                f"Say which collection by ?library=NAME. There are: {', '.join(names)}."
+            )
+        if library not in self.collections:
+            raise unknown_name("collection", library, "this service", names)
+        return library
+
+    def public(self, text: str) -> str:
+        """Return a message with the names of collections in place of their folders."""
+        return without_paths(text, self.folders)
+
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """Return what a function that reads returns, called in a thread; see `Limits`.
+
+        Raises:
+            RefusedError: too many requests wait (429), or the answer takes too long (503).
+        """
+        return await self._in_time(self._submitted(self._executor, function))
+
+    async def write(self, function: Callable[[], Result]) -> Result:
+        """Return what a function that writes returns; errors as in `run`."""
+        return await self._in_time(self._submitted(self._writers, function))
+
+    async def ask(self, kind: Hashable, query: Any, answer: AnswerMany) -> Any:
+        """Return the answer to a query, which is computed with others of its kind.
+
+        Errors as in `run`.
+        """
+        self._enter()
+        try:
+            try:
+                future = self._batches.ask(kind, query, answer)
+            except RuntimeError:  # it is being closed
+                raise stopping() from None
+            return await self._in_time(future)
+        finally:
+            self._leave()
+
+    def _submitted(
+        self, executor: ThreadPoolExecutor, function: Callable[[], Result]
+    ) -> asyncio.Future[Result]:
+        self._enter()
+        try:
+            job = executor.submit(function)
+        except RuntimeError:  # it is being closed
+            self._leave()
+            raise stopping() from None
+        # A thread that nobody waits for any more still counts, until it ends.
+        job.add_done_callback(self._leave)
+        return asyncio.wrap_future(job)
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._inside >= self.limits.workers + self.limits.queue:
+                self.metrics.refused.inc()
+                raise RefusedError(
+                    429,
+                    f"{self._inside} requests are being answered or wait already. Try again later.",
+                    retry_after=RETRY_AFTER,
+                )
+            self._inside += 1
+        self.metrics.inside.inc()
+
+    def _leave(self, _: Future[Any] | None = None) -> None:
+        with self._lock:
+            self._inside -= 1
+        self.metrics.inside.dec()
+
+    async def _in_time(self, future: asyncio.Future[Result]) -> Result:
+        await asyncio.wait([future], timeout=self.limits.seconds)
+        if future.cancelled():
+            raise stopping()
+        if future.done():
+            return future.result()
+        future.cancel()
+        raise RefusedError(
+            503,
+            f"The answer takes longer than {self.limits.seconds:g} s. Try again later, or ask for "
+            "less.",
+            retry_after=self.limits.seconds,
+        )
