@@ -14,7 +14,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/apps.md", "docs/research.md", "docs/operations.md")
+PAGES = (
+    *("README.md", "docs/apps.md", "docs/research.md", "docs/operations.md"),
+    "docs/troubleshooting.md",
+)
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 
 

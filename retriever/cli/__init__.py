@@ -16,6 +16,7 @@ from retriever.cli.distill import distill
 from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
 from retriever.cli.exchange import copy, export, list_documents, rename
+from retriever.cli.frameworks import datasette, mcp
 from retriever.cli.fusion_weights import tune_fusion
 from retriever.cli.indexes import drop, info, runtime, tune
 from retriever.cli.maintenance import compact, repair, verify
@@ -64,6 +65,8 @@ USE = (
     compare,
     evaluate,
     tune_fusion,
+    mcp,
+    datasette,
 )
 CONTENTS = (info, tune, runtime, list_documents, show, delete, export, rename, drop)
 MAINTENANCE = (copy, verify, repair, compact, config, completion)
