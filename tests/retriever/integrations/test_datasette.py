@@ -1,8 +1,15 @@
 """A catalog in Datasette: pages, searches in SQL, and what a read-only reader must respect."""
 
 import asyncio
+import contextlib
 import json
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
 
 import pytest
 
@@ -115,3 +122,26 @@ def test_the_metadata_is_written_to_a_file(library, tmp_path):
     succeed("datasette", str(library.path), "--metadata", str(target))
     written = json.loads(target.read_text())
     assert set(written["databases"]["catalog"]["queries"]) == {"search", "documents_with_texts"}
+
+
+def test_the_command_serves_on_this_machine_until_it_is_interrupted(library):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "retriever", "datasette", str(library.path), "--port"]
+    with subprocess.Popen([*command, str(port)], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            said = process.stderr.readline()
+            assert said.startswith(f"note: serving {library.path}/ on http://127.0.0.1:{port}/")
+            for _ in range(300):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                assert process.poll() is None
+                time.sleep(0.1)
+            address = f"http://127.0.0.1:{port}/catalog/documents.json?_shape=array"
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert [row["doc_id"] for row in json.load(answer)] == ["cat", "car", "tax"]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
