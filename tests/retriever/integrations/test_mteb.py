@@ -56,6 +56,7 @@ def test_a_distance_and_a_task_of_reranking_are_refused(tmp_path):
     refused(InputError, "Nothing was indexed yet", system.search, [], top_k=1)
 
 
+@pytest.mark.model
 def test_mteb_measures_on_adi_what_we_measure(data, tmp_path):
     folder = data / "adi"
     queries, qrels = read_queries(folder / "queries.jsonl"), read_qrels(folder / "qrels/test.tsv")
