@@ -40,8 +40,6 @@ MARKED = {
         "tests/retriever/word_senses/",
     ),
     "exhaustive": (
-        "tests/docs/test_screenshots.py",
-        "tests/docs/test_site.py",
         "tests/indexes/test_concurrency.py",
         "tests/indexes/test_faults.py",
         "tests/indexes/test_state_machine.py",

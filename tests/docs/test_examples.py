@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.model
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
