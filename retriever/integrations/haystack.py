@@ -50,18 +50,16 @@ class CollectionDocumentStore:
         index: str = INDEX,
         text_index: str | None = None,
     ) -> None:
-        is_open = isinstance(collection, Collection)
-        self.collection = collection if is_open else Collection.open_or_create(collection)
+        if not isinstance(collection, Collection):
+            collection = Collection.open_or_create(collection)
+        self.collection: Collection = collection
         self.index, self.text_index = index, text_index
 
     def to_dict(self) -> dict[str, Any]:
         """Return the folder and the names of the indexes, from which it is opened again."""
-        return default_to_dict(
-            self,
-            collection=str(self.collection.path),
-            index=self.index,
-            text_index=self.text_index,
-        )
+        names = {"index": self.index, "text_index": self.text_index}
+        made: dict[str, Any] = default_to_dict(self, collection=str(self.collection.path), **names)
+        return made
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CollectionDocumentStore:
@@ -164,9 +162,10 @@ class _Retriever:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings; see `CollectionDocumentStore.to_dict`."""
-        return default_to_dict(
+        made: dict[str, Any] = default_to_dict(
             self, document_store=self.document_store, filters=self.filters, top_k=self.top_k
         )
+        return made
 
     def _found(
         self, query: str | list[float], filters: dict[str, Any] | None, top_k: int | None
