@@ -4,11 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 SMOKE := build/smoke
+COGGED := README.md docs/architecture.md docs/cli.md docs/options.md docs/which.md benchmarks/README.md
 PEERS := .cache/peers-venv/bin/python
 # Tests start many processes, which need not compile the same modules again.
 TEST := HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test test-fast check docs bench smoke clean
+.PHONY: demo test test-fast check docs docs-site bench smoke clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/.demo  ## set up, then index a corpus in several ways and compare them
@@ -26,11 +27,14 @@ check: .venv/.dev  ## format, lint, types, import order, and that generated docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp --check README.md docs/architecture.md docs/cli.md benchmarks/README.md
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp --check $(COGGED)
 
 docs: .venv/.dev  ## regenerate the generated parts of the docs
 	HF_HUB_OFFLINE=1 $(BIN)/python -m docs.session
-	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp -r README.md docs/architecture.md docs/cli.md benchmarks/README.md
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp -r $(COGGED)
+
+docs-site: .venv/.docs  ## build the site of the docs into build/site; fails for a link that leads nowhere
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/results
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.quality
@@ -69,3 +73,7 @@ clean:  ## remove what was built and set up
 .venv/.dev: .venv/.python pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
 	touch $@ .venv/.demo
+
+.venv/.docs: .venv/.python pyproject.toml constraints.txt
+	$(PIP) -e '.[docs]'
+	touch $@

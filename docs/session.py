@@ -15,11 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
-    "README.md",
-    "docs/apps.md",
-    "docs/research.md",
-    "docs/operations.md",
-    "docs/service.md",
+    *("README.md", "docs/apps.md", "docs/research.md", "docs/operations.md"),
+    *("docs/service.md", "docs/troubleshooting.md"),
 )
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 

@@ -30,7 +30,10 @@ def name_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = [name_of(path) for path in SOURCES if path.name != "__main__.py"]
+# Those of frameworks, which need not be installed, are imported by their own tests.
+FRAMEWORKS = "retriever.integrations."
+NAMES = [name_of(path) for path in SOURCES if path.name != "__main__.py"]
+MODULES = [name for name in NAMES if not name.startswith(FRAMEWORKS)]
 
 
 def python(code, folder=ROOT):
@@ -121,7 +124,7 @@ print(sorted(set(sys.modules) & {{"torch", "gensim", "sentence_transformers", "t
 
 
 def test_import_retriever_loads_next_to_nothing():
-    heavy = {"numpy", "scipy", *HEAVY}
+    heavy = {"numpy", "scipy", *HEAVY, "retriever.integrations"}
     assert python(f"import retriever; print(sorted(set(sys.modules) & {heavy!r}))") == "[]"
 
 
@@ -228,6 +231,29 @@ def test_words_are_spelled_as_in_the_united_states():
     foreign = ".cancel" + "led()"
     found = {path: BRITISH.findall(path.read_text().replace(foreign, "")) for path in files}
     assert {path.name: words for path, words in found.items() if words} == {}
+
+
+def test_the_command_line_imports_no_framework_and_each_integration_says_what_it_needs():
+    frameworks = ["datasette", "haystack", "langchain", "llamaindex", "mcp", "mteb"]
+    code = f"""
+import importlib, sys
+import retriever.cli
+print(sorted(name for name in sys.modules if name.startswith("retriever.integrations")))
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in ("datasette", "haystack", "langchain_core", "llama_index", "mcp", "mteb"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+for name in {frameworks!r}:
+    try:
+        importlib.import_module(f"retriever.integrations.{{name}}")
+    except importlib.import_module("indexes.errors").InputError as error:
+        print(str(error).split("Run: ")[1])
+"""
+    needs = [f"pip install 'retriever-compare[{name}]'" for name in frameworks]
+    assert python(code).splitlines() == ["[]", *needs]
+    assert set(frameworks) <= set(PROJECT["project"]["optional-dependencies"])
 
 
 def test_every_ban_says_who_may_import_and_is_checked():

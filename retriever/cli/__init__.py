@@ -21,6 +21,7 @@ from retriever.cli.indexes import drop, info, runtime, tune
 from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.running.group import Group
 from retriever.cli.search import search
+from retriever.cli.services.frameworks import datasette, mcp
 from retriever.cli.services.serve import serve
 from retriever.cli.train import train
 from retriever.cli.update import update, watch
@@ -66,6 +67,8 @@ USE = (
     evaluate,
     tune_fusion,
     serve,
+    mcp,
+    datasette,
 )
 CONTENTS = (info, tune, runtime, list_documents, show, delete, export, rename, drop)
 MAINTENANCE = (copy, verify, repair, compact, config, completion)

@@ -1,0 +1,1 @@
+"""A collection in other frameworks: each module needs an extra, and is imported only when asked."""
