@@ -25,6 +25,7 @@ from benchmarks.certificate import RESULTS, certificate, checksum, save
 from benchmarks.http_load import Load, Requests, get, loaded, post
 from benchmarks.peers import material, servers
 from benchmarks.peers.chroma import Chroma
+from benchmarks.peers.ours import Given
 from benchmarks.peers.txtai import Txtai
 from retriever import Collection, Document
 
@@ -56,6 +57,8 @@ def build(folder: Path, *, peers: bool) -> None:
         library.add(map(Document, corpus.doc_ids, corpus.texts))
         vectors = corpus.doc_ids, corpus.vectors
         library.build("minilm", from_vectors=vectors, queries_by=f"contextual:{material.MODEL}")
+        rows = dict(zip(corpus.texts, corpus.vectors, strict=True))
+        library.build("given", Given(lambda texts: np.stack([rows[text] for text in texts])))
         library.build("glove", STATIC)
         library.build("bm25", lexical=True)
         library.fuse("hybrid", ["minilm", "bm25"])
@@ -95,10 +98,11 @@ def questions(up: dict[str, servers.Server]) -> dict[str, tuple[str, Requests]]:
 
     vectors = [{"vector": row, "indexes": ["minilm"]} for row in rows]
     return {
-        "vectors: Retriever": ours("retriever", vectors),
-        "vectors: Retriever, alone": ours("retriever alone", vectors),
-        "vectors: Chroma": ("chroma", _of_chroma(up["chroma"].port, rows)),
-        "vectors: txtai": txtai("txtai"),
+        "vectors sent: Retriever": ours("retriever", vectors),
+        "vectors sent: Chroma": ("chroma", _of_chroma(up["chroma"].port, rows)),
+        "vectors given: Retriever": ours("retriever", by_text("given")),
+        "vectors given: Retriever, alone": ours("retriever alone", by_text("given")),
+        "vectors given: txtai": txtai("txtai"),
         "contextual: Retriever": ours("retriever", by_text("minilm")),
         "contextual: Retriever, alone": ours("retriever alone", by_text("minilm")),
         "contextual: txtai": txtai("txtai with model"),
@@ -135,8 +139,10 @@ def measured(
                 before = up[server].cpu()
                 load = loaded(requests, clients, seconds=seconds)
                 loads[name][clients] += load
-                cpu[name][clients] += up[server].cpu() - before
-                print(f"{name}, {clients}: {load.summary()}", file=sys.stderr, flush=True)
+                spent = up[server].cpu() - before
+                cpu[name][clients] += spent
+                each = f"{spent / len(load.latencies) * 1000:.2f} ms CPU each"
+                print(f"{name}, {clients}: {load.summary()}, {each}", file=sys.stderr, flush=True)
     for name, by_clients in loads.items():
         for load in by_clients.values():
             if load.wrong:

@@ -9,6 +9,7 @@
     ├── UnknownNameError           no index, embedder, document or measure of that name
     ├── ModelNotAvailableError     a model that could not be found: what was tried, how to get it
     ├── MismatchError              vectors of one embedder used with an index of another
+    ├── RefusedError               a request that a service does not answer now, or to this client
     └── CollectionError            the collection's folder
         ├── NotACollectionError    the folder holds no collection
         ├── NewerFormatError       written by a newer Retriever
@@ -22,10 +23,11 @@ collection is the next step, `next_step` says which; the command line adds the c
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -164,6 +166,27 @@ class ModelNotAvailableError(RetrieverError):
 
 class MismatchError(RetrieverError):
     """Vectors of one embedder used with an index that holds another's."""
+
+
+class RefusedError(RetrieverError):
+    """A request that a service does not answer, with the HTTP status and headers that say why.
+
+    `retry_after` is in seconds.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
 
 class CollectionError(RetrieverError):

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from benchmarks.peers import material
+from benchmarks.peers.ours import Given
 
 __all__ = ["Server", "chroma", "retriever", "txtai"]
 
@@ -129,12 +130,24 @@ def encoded(texts: Any) -> material.Matrix:
 
 
 def main(folder: str, port: str, together: str) -> None:
-    """Serve a collection."""
-    from retriever.service.serving import run
+    """Serve a collection; its index `given` has the vectors of queries given, as txtai has."""
+    import uvicorn
+
+    from retriever.service.app import create_app
     from retriever.service.settings import Limits, ServiceSettings
 
     limits = Limits(together=int(together))
-    run(ServiceSettings((Path(folder),), port=int(port), limits=limits))
+    app = create_app(ServiceSettings((Path(folder),), port=int(port), limits=limits))
+    state = app.state.service
+    opened = state.open
+
+    def open_with_vectors() -> None:
+        opened()
+        for collection in state.collections.values():
+            collection.use("given", Given(given))
+
+    state.open = open_with_vectors
+    uvicorn.run(app, port=int(port), log_level="warning", access_log=False, ws="none")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +18,7 @@ from indexes.errors import (
     LockedError,
     MismatchError,
     ModelNotAvailableError,
+    RefusedError,
     RetrieverError,
     UnknownNameError,
     short_repr,
@@ -59,24 +60,6 @@ DESCRIPTION: dict[int | str, dict[str, Any]] = {
 }
 # Of a body with many mistakes.
 MOST_MISTAKES = 5
-
-
-class RefusedError(RetrieverError):
-    """A request that is not answered, with the status and the headers that say why."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = dict(headers or {})
-        if retry_after is not None:
-            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
 
 def stopping() -> RefusedError:
@@ -130,16 +113,14 @@ def handle_problems(app: FastAPI, folders: Mapping[str, str]) -> None:
     """Have an application answer every error as problem+json."""
 
     async def ours(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RetrieverError)
-        return problem_of(error, folders)
+        return problem_of(cast(RetrieverError, error), folders)
 
     async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return problem(422, sentence_of(error.errors()))
+        return problem(422, sentence_of(cast(RequestValidationError, error).errors()))
 
     async def of_http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return problem(error.status_code, _http_sentence(error), error.headers)
+        found = cast(HTTPException, error)
+        return problem(found.status_code, _http_sentence(found), found.headers)
 
     async def unexpected(request: Request, error: Exception) -> Response:
         _LOG.error("%s failed", request.scope.get("path"), exc_info=error)

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retriever.service.problems import RETRY_AFTER, RefusedError, problem_of
+from indexes.errors import RefusedError
+from retriever.service.problems import RETRY_AFTER, problem_of
 from retriever.service.settings import ServiceSettings, is_loopback
 
 # Asked by what starts and watches services, which has no token; they tell nothing.

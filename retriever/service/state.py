@@ -9,11 +9,11 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from indexes.errors import InputError, unknown_name
+from indexes.errors import InputError, RefusedError, unknown_name
 from retriever.collection import Collection
 from retriever.service.batches import AnswerMany, Batches
 from retriever.service.metrics import Metrics
-from retriever.service.problems import RETRY_AFTER, RefusedError, stopping, without_paths
+from retriever.service.problems import RETRY_AFTER, stopping, without_paths
 from retriever.service.settings import ServiceSettings
 from retriever.service.writing import Writing
 

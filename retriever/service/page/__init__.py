@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from indexes.errors import RetrieverError
+from indexes.errors import RefusedError, RetrieverError
 from retriever.service.page.document_view import add_document
 from retriever.service.page.judging_view import add_judging
 from retriever.service.page.libraries import Libraries, error_page
@@ -22,7 +22,6 @@ from retriever.service.page.rendering import ASSETS, asset_response
 from retriever.service.page.search_view import add_search
 from retriever.service.page.start_view import add_start
 from retriever.service.page.word_view import add_word
-from retriever.service.problems import RefusedError
 from retriever.service.state import ServiceState
 
 PARTS = (add_start, add_search, add_document, add_word, add_map, add_judging)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from indexes.errors import InputError, shown, unknown_name
+from indexes.errors import InputError, RefusedError, shown, unknown_name
 from retriever.advice import shell_command
 from retriever.comparison.compare import compare
 from retriever.formats.judging import grades_of, qrels_in, queries_in
@@ -20,7 +20,6 @@ from retriever.report.html.page import content_policy, page
 from retriever.service.page.answers import default_choice
 from retriever.service.page.libraries import JUDGMENTS, Libraries
 from retriever.service.page.rendering import html
-from retriever.service.problems import RefusedError
 
 # What is said of a document, and its grade, None for unsure. Nothing withdraws what was said.
 GRADES: dict[str, int | None] = {"1": 1, "0": 0, "unsure": None}

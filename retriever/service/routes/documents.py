@@ -11,9 +11,8 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from indexes.document import Document
-from indexes.errors import InputError
+from indexes.errors import InputError, RefusedError
 from retriever.records import added_record, document_record
-from retriever.service.problems import RefusedError
 from retriever.service.responses import json_bytes, json_response
 from retriever.service.routes.fields import Body, Library, check_batch
 from retriever.service.state import ServiceState

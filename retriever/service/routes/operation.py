@@ -7,8 +7,9 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from indexes.errors import RefusedError
 from retriever.service.metrics import MEDIA_TYPE
-from retriever.service.problems import RETRY_AFTER, RefusedError
+from retriever.service.problems import RETRY_AFTER
 from retriever.service.responses import json_bytes, json_response
 from retriever.service.state import ServiceState
 

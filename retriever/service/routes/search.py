@@ -87,7 +87,9 @@ async def _answers(state: ServiceState, name: str, body: SearchBody) -> dict[str
     default: Callable[[], list[str]] = collection.default_indexes
     if body.vector is not None:
         default = partial(_of_vectors, collection)
-    indexes = body.indexes or await state.run(default)
+    indexes = body.indexes or []
+    if not indexes:
+        indexes = await state.run(default)
     if body.vector is None and body.query is None:
         found = await state.run(partial(_like, state, name, indexes, body))
         return dict(zip(indexes, found, strict=True))

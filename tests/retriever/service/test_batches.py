@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from indexes.errors import RefusedError
 from retriever.service.batches import Batches
-from retriever.service.problems import RefusedError
 
 
 def asked(most, scenario):

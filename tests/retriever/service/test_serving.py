@@ -95,7 +95,7 @@ def test_what_cannot_be_served_is_one_sentence(folder, tmp_path):
     assert "none/ is not a collection" in fail("serve", str(tmp_path / "none"))
     assert "can be reached from other machines" in fail("serve", str(folder), "--host", "0.0.0.0")
     assert "needs a token" in fail("serve", str(folder), "--write")
-    other = make_library(tmp_path / "more" / "notes", [])
+    other = make_library(tmp_path / "more" / "notes")
     assert "Two collections are called 'notes'" in fail("serve", str(folder), str(other))
     (tmp_path / "token").write_text(TOKEN)
     assert "--no-token" in misuse(
