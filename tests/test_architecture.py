@@ -278,7 +278,7 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
     assert {name: sorted(where) for name, where in folders.items() if len(where) > 1} == {
         # Commands, and what runs them.
         "click": ["retriever/cli", "retriever/cli/running", "retriever/cli/services"],
-        "fastapi": ["retriever/service", "retriever/service/routes"],
+        "fastapi": ["retriever/service", "retriever/service/page", "retriever/service/routes"],
         # Word vectors are read by one and trained by the other.
         "gensim": ["retriever/embedders/word_vectors", "retriever/training/word_vectors"],
         # The report page, and the pages of the service.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.datastructures import QueryParams
+from fastapi.datastructures import QueryParams
 
 from indexes.errors import InputError
 from retriever.service.page.filters import OPERATORS

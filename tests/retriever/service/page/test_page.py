@@ -206,6 +206,30 @@ def test_errors_are_pages_with_our_sentence(client):
         assert (response.status_code, why in words(response)) == (status, True), path
 
 
+def test_no_parameter_makes_a_page_fail(client):
+    names = (
+        "q",
+        "i",
+        "k",
+        "where",
+        "like",
+        "id",
+        "w",
+        "a",
+        "color",
+        "method",
+        "is.year",
+        "to.a..b",
+    )
+    paths = ("search", "document", "map", "word", "judgments", "comparison")
+    for value in ("\0", '"', "1e999", HOSTILE):
+        for path in paths:
+            everything = dict.fromkeys(names, value)
+            for given in (everything, {"q": "cat", "i": "words", "is.topic": value, "a": "glove"}):
+                status = client.get(f"/page/{path}", params=given).status_code
+                assert status in (200, 404, 422), (path, value)
+
+
 def test_a_map_shows_documents_of_two_indexes_with_the_hits_of_a_query(client):
     text = client.get("/page/map?a=glove&b=floor&q=cat&color=topic").text
     assert text.count('<svg class="map"') == 2
