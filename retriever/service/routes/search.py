@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -76,9 +76,9 @@ def _check(body: SearchBody, state: ServiceState) -> None:
 def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
     """Return what each index answers, as JSON."""
     collection = state.collections[name]
-    default = (
-        collection.default_indexes if body.vector is None else partial(_of_vectors, collection)
-    )
+    default: Callable[[], list[str]] = collection.default_indexes
+    if body.vector is not None:
+        default = partial(_of_vectors, collection)
     indexes = body.indexes or default()
     text = body.query or ""
     if body.like:
