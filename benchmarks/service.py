@@ -34,8 +34,6 @@ CLIENTS = (1, 8, 64)
 K = 10
 WARM_UP = 60
 STATIC = "static:glove-6b-50d"
-# Queries that are answered together, at most; 1 is each alone.
-TOGETHER, ALONE = 32, 1
 WRITER = """
 import sys
 from retriever import Collection, Document
@@ -70,8 +68,7 @@ def running(folder: Path) -> Iterator[dict[str, servers.Server]]:
     with contextlib.ExitStack() as stack:
         ours = folder / "retriever"
         yield {
-            "retriever": stack.enter_context(servers.retriever(ours, together=TOGETHER)),
-            "retriever alone": stack.enter_context(servers.retriever(ours, together=ALONE)),
+            "retriever": stack.enter_context(servers.retriever(ours)),
             "chroma": stack.enter_context(servers.chroma(folder / "chromadb")),
             "txtai": stack.enter_context(servers.txtai(folder / "txtai", "given")),
             "txtai with model": stack.enter_context(servers.txtai(folder / "txtai", "encoded")),
@@ -101,15 +98,11 @@ def questions(up: dict[str, servers.Server]) -> dict[str, tuple[str, Requests]]:
         "vectors sent: Retriever": ours("retriever", vectors),
         "vectors sent: Chroma": ("chroma", _of_chroma(up["chroma"].port, rows)),
         "vectors given: Retriever": ours("retriever", by_text("given")),
-        "vectors given: Retriever, alone": ours("retriever alone", by_text("given")),
         "vectors given: txtai": txtai("txtai"),
         "contextual: Retriever": ours("retriever", by_text("minilm")),
-        "contextual: Retriever, alone": ours("retriever alone", by_text("minilm")),
         "contextual: txtai": txtai("txtai with model"),
         "static: Retriever": ours("retriever", by_text("glove")),
-        "static: Retriever, alone": ours("retriever alone", by_text("glove")),
         "hybrid: Retriever": ours("retriever", by_text("hybrid")),
-        "hybrid: Retriever, alone": ours("retriever alone", by_text("hybrid")),
     }
 
 
@@ -161,7 +154,7 @@ def measured(
 
 def flat(folder: Path, requests: int) -> dict[str, Any]:
     """Return the memory of our service, in MB, before and during many static requests."""
-    with servers.retriever(folder / "retriever", together=TOGETHER) as server:
+    with servers.retriever(folder / "retriever") as server:
         _, asked = questions_of(server)
         loaded(asked, 8, most=2_000)
         memory, load = [server.memory()], Load()
@@ -173,7 +166,7 @@ def flat(folder: Path, requests: int) -> dict[str, Any]:
 
 def meanwhile(folder: Path, seconds: float) -> dict[str, Any]:
     """Return the answers to 8 clients while a writer adds, builds, deletes and compacts."""
-    with servers.retriever(folder / "retriever", together=TOGETHER) as server:
+    with servers.retriever(folder / "retriever") as server:
         _, asked = questions_of(server)
         loaded(asked, 8, most=500)
         quiet = loaded(asked, 8, seconds=seconds)

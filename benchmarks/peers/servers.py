@@ -78,11 +78,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def retriever(folder: Path, *, together: int) -> Iterator[Server]:
-    """Start `retriever serve`, with batches of at most `together` queries."""
+def retriever(folder: Path) -> Iterator[Server]:
+    """Start our service over a collection."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.peers.servers", str(folder), str(port)]
-    with started([*command, str(together)], port, "/ready") as server:
+    with started(command, port, "/ready") as server:
         yield server
 
 
@@ -129,15 +129,14 @@ def encoded(texts: Any) -> material.Matrix:
     return _model()(texts)
 
 
-def main(folder: str, port: str, together: str) -> None:
+def main(folder: str, port: str) -> None:
     """Serve a collection; its index `given` has the vectors of queries given, as txtai has."""
     import uvicorn
 
     from retriever.service.app import create_app
-    from retriever.service.settings import Limits, ServiceSettings
+    from retriever.service.settings import ServiceSettings
 
-    limits = Limits(together=int(together))
-    app = create_app(ServiceSettings((Path(folder),), port=int(port), limits=limits))
+    app = create_app(ServiceSettings((Path(folder),), port=int(port)))
     state = app.state.service
     opened = state.open
 

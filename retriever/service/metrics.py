@@ -17,7 +17,6 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = prometheus.CONTENT_TYPE_LATEST
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
@@ -54,16 +53,6 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._batches = prometheus.Histogram(
-            "retriever_batch_queries",
-            "Queries that were answered together.",
-            buckets=SIZES,
-            registry=registry,
-        )
-
-    def observe_batch(self, queries: int) -> None:
-        """Count a batch of queries."""
-        self._batches.observe(queries)
 
     def count_searches(self, library: str, indexes: Iterable[str], queries: int = 1) -> None:
         """Count queries that indexes answered."""

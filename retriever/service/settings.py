@@ -25,8 +25,7 @@ class Limits:
     characters of a query. A request takes at most `seconds`, of which its body at most
     `body_seconds`, and waits at most `lock_seconds` for another writer. `threads` compute at once,
     0 for a few more than there are cores; `queue` requests wait for them, and further ones are
-    refused. Queries of the same kind that arrive together are answered in batches of at most
-    `together`; 1 answers each alone.
+    refused.
 
     Raises:
         InputError: a limit is too low.
@@ -41,7 +40,6 @@ class Limits:
     lock_seconds: float = 5.0
     threads: int = 0
     queue: int = 256
-    together: int = 32
 
     def __post_init__(self) -> None:
         least = {"threads": 0, "lock_seconds": 0}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from indexes.errors import InputError, RefusedError, unknown_name
 from retriever.collection import Collection
-from retriever.service.batches import AnswerMany, Batches
 from retriever.service.metrics import Metrics
 from retriever.service.problems import RETRY_AFTER, stopping, without_paths
 from retriever.service.settings import ServiceSettings
@@ -27,8 +26,8 @@ class ServiceState:
     """The collections of a service, by name, and a bounded number of threads that use them.
 
     Made in the process that answers, and opened there: models and catalogs are not shared with a
-    parent process. Everything that reads a collection goes through `run` or `ask`, everything that
-    writes through `write`, so that requests that cannot be answered in time are refused.
+    parent process. Everything that reads a collection goes through `run`, everything that writes
+    through `write`, so that requests that cannot be answered in time are refused.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -46,7 +45,6 @@ class ServiceState:
         """Open all collections, and start to load their models in the background."""
         self._executor = ThreadPoolExecutor(self.limits.workers, "retriever-answer")
         self._writers = ThreadPoolExecutor(len(self.settings.libraries), "retriever-write")
-        self._batches = Batches(self._executor, self.limits.together, self.metrics.observe_batch)
         for name, path in self.settings.by_name.items():
             self.collections[name] = Collection.open(path)
         self.writing = Writing(self.collections, self.limits.lock_seconds)
@@ -103,21 +101,6 @@ class ServiceState:
     async def write(self, function: Callable[[], Result]) -> Result:
         """Return what a function that writes returns; errors as in `run`."""
         return await self._in_time(self._submitted(self._writers, function))
-
-    async def ask(self, kind: Hashable, query: Any, answer: AnswerMany) -> Any:
-        """Return the answer to a query, which is computed with others of its kind.
-
-        Errors as in `run`.
-        """
-        self._enter()
-        try:
-            try:
-                future = self._batches.ask(kind, query, answer)
-            except RuntimeError:  # it is being closed
-                raise stopping() from None
-            return await self._in_time(future)
-        finally:
-            self._leave()
 
     def _submitted(
         self, executor: ThreadPoolExecutor, function: Callable[[], Result]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -47,13 +45,7 @@ def router(state: ServiceState) -> APIRouter:
     async def search(body: SearchBody, library: Library = None) -> Response:
         name = state.name_of(library)
         _check(body, state)
-        found = await _answers(state, name, body)
-        state.metrics.count_searches(name, found)
-        query = {"query": body.query} if body.query is not None else {}
-        answers = [found[index] for index in found]
-        # Each answer is JSON already, made in its thread.
-        head = json_bytes({"library": name, **query})[:-1]
-        return json_response(head + b',"answers":[' + b",".join(answers) + b"]}")
+        return json_response(await state.run(partial(_search, state, name, body)))
 
     @routes.post("/search/batch", summary="Search for many queries")
     async def batch(body: BatchBody, library: Library = None) -> Response:
@@ -81,61 +73,41 @@ def _check(body: SearchBody, state: ServiceState) -> None:
         check_text(body.query, state.limits)
 
 
-async def _answers(state: ServiceState, name: str, body: SearchBody) -> dict[str, bytes]:
+def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
     """Return what each index answers, as JSON."""
     collection = state.collections[name]
     default: Callable[[], list[str]] = collection.default_indexes
     if body.vector is not None:
         default = partial(_of_vectors, collection)
-    indexes = body.indexes or []
-    if not indexes:
-        indexes = await state.run(default)
-    if body.vector is None and body.query is None:
-        found = await state.run(partial(_like, state, name, indexes, body))
-        return dict(zip(indexes, found, strict=True))
-    query = body.query if body.vector is None else QueryVector.of(body.vector)
-    how = body.model_dump(exclude={"query", "vector", "indexes"})
-    asked = []
+    indexes = body.indexes or default()
+    text = body.query or ""
+    if body.like:
+        text = str(Like.of(body.like, body.unlike))
+    answers = []
     for index in indexes:
-        kind = name, index, body.vector is None, json.dumps(how, sort_keys=True)
-        asked.append(state.ask(kind, query, partial(_together, state, name, index, body)))
-    return dict(zip(indexes, await asyncio.gather(*asked), strict=True))
+        record = answer_record(
+            collection, "", text, index, _hits(collection, index, body), body.shown
+        )
+        record["notes"] = [state.public(note) for note in record["notes"]]
+        answers.append(record)
+    state.metrics.count_searches(name, indexes)
+    query = {"query": body.query} if body.query is not None else {}
+    return json_bytes({"library": name, **query, "answers": answers})
+
+
+def _hits(collection: Collection, index: str, body: SearchBody) -> Hits:
+    if body.vector is None and body.query is None:
+        how: dict[str, Any] = {"where": body.where, "mmr": body.mmr}
+        how |= {"all_words": body.all_words, "phrase": body.phrase}
+        return collection.search(like=body.like, unlike=body.unlike, index=index, k=body.k, **how)
+    vectors = body.vector is not None
+    query: AnyQuery = QueryVector.of(body.vector or []) if vectors else str(body.query)
+    how_many = body.k, body.where, body.options
+    return answer_many(collection, index, [query], *how_many, vectors=vectors)[0][0]
 
 
 def _of_vectors(collection: Collection) -> list[str]:
     return [collection.vector_retriever().name]
-
-
-def _together(
-    state: ServiceState, name: str, index: str, body: SearchBody, queries: Sequence[AnyQuery]
-) -> list[bytes]:
-    """Return the answers of an index to queries that differ in nothing else, as JSON."""
-    collection = state.collections[name]
-    how = body.k, body.where, body.options
-    found, _ = answer_many(collection, index, queries, *how, vectors=body.vector is not None)
-    return [
-        _bytes(state, name, body, index, query if isinstance(query, str) else "", hits)
-        for query, hits in zip(queries, found, strict=True)
-    ]
-
-
-def _like(state: ServiceState, name: str, indexes: Sequence[str], body: SearchBody) -> list[bytes]:
-    how: dict[str, Any] = {"like": body.like, "unlike": body.unlike, "k": body.k}
-    how |= {"where": body.where, "mmr": body.mmr}
-    how |= {"all_words": body.all_words, "phrase": body.phrase}
-    text = str(Like.of(body.like, body.unlike))
-    return [
-        _bytes(state, name, body, index, text, state.collections[name].search(index=index, **how))
-        for index in indexes
-    ]
-
-
-def _bytes(
-    state: ServiceState, name: str, body: SearchBody, index: str, text: str, hits: Hits
-) -> bytes:
-    record = answer_record(state.collections[name], "", text, index, hits, body.shown)
-    record["notes"] = [state.public(note) for note in record["notes"]]
-    return json_bytes(record)
 
 
 def _batch(state: ServiceState, name: str, body: BatchBody) -> bytes:

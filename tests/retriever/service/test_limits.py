@@ -156,34 +156,15 @@ def test_a_request_in_flight_is_answered_when_the_service_stops(docs, gate):
         assert asked_for.result().startswith("HTTP/1.1 200 ")
 
 
-def test_queries_that_arrive_together_are_answered_together_and_as_alone(docs, gate):
-    with asked(docs) as client, ThreadPoolExecutor(9) as pool:
-        close(gate, client.state)
+def test_queries_at_once_are_answered_as_alone_and_one_that_is_refused_hinders_no_other(docs):
+    with asked(docs) as client, ThreadPoolExecutor(8) as pool:
         texts = ["kitten", "engine", "deadline", "april", "soft", "content", "", "rumble"]
         bodies = [{**BODY, "query": text} for text in texts]
-        first = pool.submit(client.post, "/search", json=BODY)
-        eventually(lambda: client.state._inside == 1)
-        together = [pool.submit(client.post, "/search", json=body) for body in bodies]
-        eventually(lambda: client.state._inside == 9)
-        gate.set()
-        answers = [one.result() for one in together]
-        assert first.result().status_code == 200
+        at_once = [pool.submit(client.post, "/search", json=body) for body in bodies]
+        answers = [one.result() for one in at_once]
         alone = [client.post("/search", json=body) for body in bodies]
         assert [one.content for one in answers] == [one.content for one in alone]
-        # An empty query is refused alone, though it was asked together with the others.
         assert [one.status_code for one in answers] == [200] * 6 + [422, 200]
-        assert 'retriever_batch_queries_bucket{le="4.0"} ' in client.get("/metrics").text
-
-
-def test_where_batches_are_of_one_no_query_waits_for_another(docs, gate):
-    with asked(docs, limits=Limits(together=1, threads=2)) as client, ThreadPoolExecutor(2) as pool:
-        close(gate, client.state)
-        both = [pool.submit(client.post, "/search", json=BODY) for _ in range(2)]
-        eventually(lambda: client.state._inside == 2)
-        gate.set()
-        assert [one.result().status_code for one in both] == [200, 200]
-        assert "retriever_batch_queries_sum 2.0" in client.get("/metrics").text
-        assert 'retriever_batch_queries_bucket{le="1.0"} 2.0' in client.get("/metrics").text
 
 
 def test_without_k_no_more_hits_are_returned_than_the_service_allows(docs):
