@@ -108,7 +108,9 @@ def _ended(*_: object) -> None:
 def listening(settings: ServiceSettings) -> Iterator[socket.socket]:
     """Yield a socket that is bound to the host and port."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
+    # asyncio sends small packets at once (TCP_NODELAY) only where the protocol is named: else each
+    # answer on a kept connection waits some 40 ms for the client's delayed acknowledgment.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((settings.host, settings.port))
