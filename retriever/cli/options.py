@@ -101,7 +101,8 @@ def rerank_by(says: str = "") -> Option:
             "--rerank-by",
             metavar="KIND:MODEL",
             help="Let a model that reads each hit with the query rank the best ones: "
-            f"cross-encoder:MODEL or vilbert:FOLDER. Nothing is stored.{says}",
+            "cross-encoder:MODEL, late-interaction:MODEL or vilbert:FOLDER. "
+            f"Nothing is stored.{says}",
         )
         return by(deep(command))
 
