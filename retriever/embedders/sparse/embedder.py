@@ -25,7 +25,7 @@ from retriever.embedders.base import (
     fingerprint_of,
     fingerprint_parts,
 )
-from retriever.embedders.contextual.fingerprint import fingerprint_of_model
+from retriever.embedders.contextual.fingerprint import PROBE, fingerprint_of_model
 from retriever.embedders.contextual.inspection import (
     count_tokens,
     keep_positions,
@@ -111,8 +111,9 @@ class SparseEmbedder:
                 "ones."
             )
         self.similarity = similarity
-        self.dim = int(self._model.get_embedding_dimension())
         self._queries, self._batch_size = queries, batch_size or BATCH_SIZE
+        # What the model says of its width is that of its hidden layers for some models.
+        self.dim = self._encoded(self._model.encode_document, [PROBE]).shape[1]
         self._idf: TokenIdf | None = None
         if queries == IDF:
             self._check_tokens()

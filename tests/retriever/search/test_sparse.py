@@ -162,7 +162,7 @@ def test_the_command_line_answers_like_the_library(tmp_path):
     wanted = {str(n): score for n, score in enumerate(scores.numpy()[0].tolist()) if score}
     assert hits == pytest.approx(wanted, abs=1e-3)
     assert succeed("search", str(place), "river bank", "-i", "idf")
-    assert f"sparse:{folder}" in succeed("info", str(place))
+    assert f"sparse:{folder}" in succeed("info", str(place), "--json")
     assert "are sparse" in fail("build", str(place), "x", *by, "--ann", "HNSW8")
     shutil.rmtree(folder)
     assert "No sparse model" in fail("search", str(place), "river bank", "-i", "tiny")

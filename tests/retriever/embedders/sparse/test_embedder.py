@@ -45,11 +45,15 @@ def test_a_text_without_words_has_no_weights(folder):
     assert embedder.encode_documents([]).shape == (0, embedder.dim)
 
 
-def test_long_texts_are_truncated_and_counted(folder):
+def test_long_texts_are_truncated_and_counted(folder, plain):
+    lengths = [len(ids) for ids in plain.tokenizer(TEXTS)["input_ids"]]
     _, report = SparseEmbedder(folder).encode_and_report(TEXTS)
-    assert (report.texts, report.truncated) == (len(TEXTS), 1)
+    assert (report.texts, report.truncated) == (len(TEXTS), sum(n > 40 for n in lengths))
     short = SparseEmbedder(folder, max_length=6)
-    assert short.encode_and_report(TEXTS)[1].truncated == 5
+    assert short.encode_and_report(TEXTS)[1].truncated == sum(n > 6 for n in lengths)
+    longer = f"{TEXTS[3]} bank bank"
+    rows = short.encode_documents([TEXTS[3], longer]).toarray()
+    np.testing.assert_allclose(rows[0], rows[1], rtol=0, atol=1e-5)
     assert short.fingerprint != SparseEmbedder(folder).fingerprint
 
 
@@ -61,6 +65,7 @@ def test_a_model_with_weights_for_queries_of_their_own_uses_them(folder, tmp_pat
     router = SparseEncoder(str(place), device="cpu", local_files_only=True)
     asked = router.encode_query(["river bank"], convert_to_sparse_tensor=False).numpy()
     np.testing.assert_array_equal(embedder.encode_queries(["river bank"]), asked)
+    assert embedder.fingerprint != SparseEmbedder(folder).fingerprint
     tokens = router[0].sub_modules["query"][0].tokenizer("river bank", add_special_tokens=False)
     assert set(np.flatnonzero(asked[0])) == set(tokens["input_ids"])
 
