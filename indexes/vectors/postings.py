@@ -111,7 +111,8 @@ class Postings:
             np.multiply(self.values[part], weight, dtype=np.float64)
             for part, weight in zip(parts, weights, strict=True)
         ]
-        return np.bincount(rows, np.concatenate(values), len(self))
+        sums: NDArray[np.float64] = np.bincount(rows, np.concatenate(values), len(self))
+        return sums
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def is_sparse(rows: Any) -> bool:
 def filled(rows: Any) -> NDArray[np.bool_]:
     """Return which rows, dense or sparse, have a value other than zero."""
     if not is_sparse(rows):
-        return np.asarray(rows).any(axis=1)
+        return np.asarray(rows.any(axis=1))
     return np.asarray(np.diff(rows.indptr) > 0)
 
 
@@ -208,14 +209,15 @@ def read(path: Path, held: NDArray[np.uint8]) -> Postings:
     if len(held) < begin or held[: len(MARK)].tobytes() != MARK:
         raise DamageError(f"{path} does not hold sparse vectors, as the catalog says.")
     rows, dim, terms, count = held[len(MARK) : begin].view(NUMBER).tolist()
-    parts = []
+    parts: list[Any] = []
     sizes = (NUMBER, terms + 1), (PLACE, terms), (PLACE, count), (WEIGHT, count)
     for kind, size in sizes:
         end = begin + kind.itemsize * size
         # A plain array over a mapped file: slicing it takes a third of the time.
         parts.append(np.asarray(held[begin:end]).view(kind))
         begin = end
-    return Postings((rows, dim), *parts)
+    starts, names, places, values = parts
+    return Postings((rows, dim), starts, names, places, values)
 
 
 def mapped(path: Path) -> Postings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -42,6 +43,9 @@ from retriever.embedders.validation import check_count, check_one_of, place_of
 
 MODEL, IDF = QUERIES = ("model", "idf")
 BATCH_SIZE = 32
+# Numbers that a model computes at once, one for each token read and token of the vocabulary: it
+# holds a few copies of these 256 MiB, and would hold gigabytes of 32 texts of 512 tokens.
+AT_ONCE = 64 << 20
 # What a model's own files say if its weights were trained: others get a random last module.
 SETTINGS, CONFIG, TYPE, MASKED = (
     "config_sentence_transformers.json",
@@ -62,7 +66,7 @@ class SparseEmbedder:
     - `queries`: `model`, or `idf`: a query is read without the model, each of its tokens counts by
       its idf in the corpus. The documents' weights stay the model's.
     - `max_length`: tokens at which documents are truncated; none: the model's own limit.
-    - `batch_size` is the number of texts computed at once, 32 by default; `device` a torch device.
+    - `batch_size` is the most texts computed at once, 32 by default; `device` a torch device.
 
     Raises:
         ModelNotAvailableError: the model cannot be loaded, or its files lack weights that its
@@ -192,13 +196,20 @@ class SparseEmbedder:
 
         check_texts(texts)
         read = list(_normal(texts))
-        order = np.argsort([len(text) for text in read], kind="stable")[::-1]
+        counts = count_tokens(self._tokenizer, read)
+        limit = limit_of(self._model) or math.inf
+        order = np.argsort(counts, kind="stable")[::-1]
         parts = [csr_array((0, self.dim), dtype=np.float32)]
-        for start in range(0, len(read), self._batch_size):
-            some = [read[place] for place in order[start : start + self._batch_size]]
+        start = 0
+        while start < len(read):
+            longest = max(1, min(counts[order[start]], limit))
+            fitting = max(1, int(AT_ONCE // (self.dim * longest)))
+            stop = start + min(fitting, self._batch_size)
+            some = [read[place] for place in order[start:stop]]
             parts.append(csr_array(self._encoded(self._model.encode_document, some)))
+            start = stop
         rows = vstack(parts, format="csr")[np.argsort(order)]
-        return rows.multiply(self._has_text(read)[:, None]).tocsr(), self._report(read)
+        return rows.multiply(self._has_text(read)[:, None]).tocsr(), self._report(counts)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Return the vectors of queries (len(texts), dim) float32, dense.
@@ -223,7 +234,7 @@ class SparseEmbedder:
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """Report on queries as on documents."""
-        return self._report(list(_normal(texts)))
+        return self._report(count_tokens(self._tokenizer, list(_normal(texts))))
 
     def _encoded(self, encode: Any, texts: Sequence[str]) -> Matrix:
         options = {"batch_size": self._batch_size, "show_progress_bar": False}
@@ -234,13 +245,13 @@ class SparseEmbedder:
         """Return which texts have more than white space: special tokens alone say nothing."""
         return np.array([bool(text.strip()) for text in texts], np.bool_)
 
-    def _report(self, texts: Sequence[str]) -> TextReport:
-        limit, counts = limit_of(self._model), count_tokens(self._tokenizer, texts)
-        most = max(counts, default=0) if limit is None else limit
+    def _report(self, counts: Sequence[int]) -> TextReport:
+        """Return the report on texts of so many tokens."""
+        limit = limit_of(self._model) or math.inf
         return TextReport(
-            texts=len(texts),
-            truncated=sum(count > most for count in counts),
-            tokens=sum(min(count, most) for count in counts),
+            texts=len(counts),
+            truncated=sum(count > limit for count in counts),
+            tokens=int(sum(min(count, limit) for count in counts)),
         )
 
 
