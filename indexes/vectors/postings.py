@@ -111,8 +111,8 @@ class Postings:
             np.multiply(self.values[part], weight, dtype=np.float64)
             for part, weight in zip(parts, weights, strict=True)
         ]
-        sums: NDArray[np.float64] = np.bincount(rows, np.concatenate(values), len(self))
-        return sums
+        sums = np.bincount(rows, np.concatenate(values), len(self))
+        return sums.astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
