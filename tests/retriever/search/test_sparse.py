@@ -156,7 +156,9 @@ def test_the_command_line_answers_like_the_library(tmp_path):
     succeed("build", str(place), "tiny", *by)
     succeed("build", str(place), "idf", *by, "-o", "queries", "idf")
     model = SparseEncoder(str(folder), device="cpu", local_files_only=True)
-    scores = model.similarity(model.encode_query(["river bank"]), model.encode_document(TEXTS))
+    rows = model.encode_document(TEXTS, convert_to_sparse_tensor=False)
+    asked = model.encode_query(["river bank"], convert_to_sparse_tensor=False)
+    scores = model.similarity(asked, rows)
     found = succeed("search", str(place), "river bank", "-i", "tiny", "-k", "20", "--json")
     hits = {one["doc_id"]: one["score"] for one in map(json.loads, found.splitlines())}
     wanted = {str(n): score for n, score in enumerate(scores.numpy()[0].tolist()) if score}
