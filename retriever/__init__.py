@@ -26,7 +26,7 @@ _NAMES = {
     "retriever.training.distillation": ["distill"],
     "retriever.embedders": [
         *("ContextualEmbedder", "ElmoEmbedder", "Embedder", "HashingEmbedder"),
-        *("StaticEmbedder", "load_embedder"),
+        *("SparseEmbedder", "StaticEmbedder", "load_embedder"),
     ],
     "retriever.formats": ["read_qrels", "read_queries", "write_qrels", "write_queries"],
     "retriever.search.results": ["Hit", "Hits", "Run"],
@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # What `__getattr__` does, for type checkers: these do not co
     from retriever.embedders import ElmoEmbedder as ElmoEmbedder
     from retriever.embedders import Embedder as Embedder
     from retriever.embedders import HashingEmbedder as HashingEmbedder
+    from retriever.embedders import SparseEmbedder as SparseEmbedder
     from retriever.embedders import StaticEmbedder as StaticEmbedder
     from retriever.embedders import load_embedder as load_embedder
     from retriever.formats import read_qrels as read_qrels

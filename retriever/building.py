@@ -196,7 +196,8 @@ class Building(Updates):
 
         The second is an index, which scores them from its stored vectors or by BM25 (see
         `hybrid.CascadedFinder`), or, with `rerank`, a model that reads the query and each candidate
-        together: `cross-encoder:MODEL` or `vilbert:FOLDER` (see `reranking.RerankingFinder`).
+        together: `cross-encoder:MODEL`, `late-interaction:MODEL` or `vilbert:FOLDER` (see
+        `reranking.RerankingFinder`).
         `options` are those of its class. The report's notes say what a query costs.
 
         Raises:

@@ -14,7 +14,7 @@ from indexes.neighbors import COSINE, SIMILARITIES
 from indexes.storage.files import NO_FILE, FileDigest, read_verified
 
 # In an embedding's attributes.
-SIMILARITY = "similarity"
+SIMILARITY, SPARSE = "similarity", "sparse"
 # In an index's definition: its structure is chosen by the number of vectors; the recall@10 asked of
 # its structure, for which the search parameters are chosen.
 AUTO, ASKED = "auto", "recall"
@@ -82,8 +82,9 @@ class NewEmbedding(_Record):
 
     `parameters` is what was fitted on the corpus, or None; `attributes` are shown to people. To
     this package they are opaque, JSON objects and bytes, except for the attributes `similarity`:
-    how queries are compared with the vectors, one of `SIMILARITIES`; without it, by the cosine; and
-    `imported`: the name of the file that the vectors came from, if no embedder made them here.
+    how queries are compared with the vectors, one of `SIMILARITIES`; without it, by the cosine;
+    `sparse`: vectors are stored as postings; and `imported`: the name of the file that the vectors
+    came from, if no embedder made them here.
     """
 
     embedder: Mapping[str, Any]
@@ -122,6 +123,11 @@ class EmbeddingRow:
             known = ", ".join(SIMILARITIES)
             raise DamageError(f"The catalog names a similarity '{stored}'; known: {known}.")
         return stored
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether its vectors are stored as postings, and searched by the terms of a query."""
+        return bool(self.attributes.get(SPARSE))
 
     @property
     def imported(self) -> str:

@@ -38,7 +38,14 @@ from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.storage.files import new_file
 from indexes.vectors.blocks import rows_of
-from indexes.vectors.shards import MERGED_BYTES, for_similarity, keys_of, mergeable, rewritten
+from indexes.vectors.shards import (
+    MERGED_BYTES,
+    bytes_of_row,
+    for_similarity,
+    keys_of,
+    mergeable,
+    rewritten,
+)
 
 # Reads the contents of all passages; without images if the argument is false.
 ReadContents = Callable[[bool], Iterator[Content]]
@@ -215,7 +222,7 @@ class Builder:
         shards = self.writer.registry.shards(embedding.number)
         indexes = self.writer.registry.indexes()
         boundaries = {row.stop_key for row in indexes if row.embedding == embedding.number}
-        row_bytes = embedding.dim * np.dtype(embedding.dtype).itemsize
+        row_bytes = bytes_of_row(shards, embedding)
 
         def is_bare(first_key: int, stop_key: int) -> bool:
             # No passage has a key of the interval, nor ever will.

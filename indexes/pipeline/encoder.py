@@ -14,6 +14,7 @@ from indexes.catalog.passages import Content, Passage
 from indexes.errors import InputError, MismatchError, RetrieverError
 from indexes.images import Image
 from indexes.neighbors import Matrix
+from indexes.vectors.postings import filled
 from indexes.vectors.shards import as_rows
 
 # Texts and images in; vectors (len(contents), dim) and counts to remember out.
@@ -152,8 +153,8 @@ class FaultTolerantEncoder:
         self._has_worked, self._row, self._first = True, 0, None
         if self.known_good is None:
             # Zeros prove nothing: an embedder may return them without using its model.
-            filled = vectors.any(axis=1)
-            self.known_good = passages[int(filled.argmax())].content if filled.any() else None
+            some = filled(vectors)
+            self.known_good = passages[int(some.argmax())].content if some.any() else None
         texts = sum(isinstance(passage.content, str) for passage in passages)
         return EncodedBatch(keys, vectors, seconds, {"texts": texts, **report})
 

@@ -376,7 +376,7 @@ class SearcherCache:
 
     def _close_some(self) -> None:
         """Let go of all vectors if very many files are open; a running search keeps its own."""
-        if sum(isinstance(one.vectors, np.memmap) for one in self._blocks.values()) > MOST_MAPPED:
+        if sum(one.is_mapped for one in self._blocks.values()) > MOST_MAPPED:
             self._searchers.clear()
             self._blocks.clear()
 

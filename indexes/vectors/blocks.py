@@ -57,6 +57,11 @@ class Block:
         """Whether a number between two of the keys is none."""
         return self.span[1] - self.span[0] != len(self.keys)
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the vectors are in a memory-mapped file, which stays open."""
+        return isinstance(self.vectors, np.memmap)
+
     def places(self, keys: Keys) -> NDArray[np.intp]:
         """Return the row of each of some keys (any shape), -1 for a key that is not here."""
         if not len(self.keys):
@@ -72,6 +77,11 @@ class Block:
     def part(self, rows: NDArray[np.intp] | slice) -> Block:
         """Return some of the rows, ascending; views where `rows` is a slice."""
         return replace(self, keys=self.keys[rows], vectors=np.asarray(self.vectors[rows]))
+
+    def joined(self, run: Sequence[Block]) -> Block:
+        """Return the rows of some blocks, in their order, as one."""
+        keys, vectors = zip(*((block.keys, block.vectors) for block in run), strict=True)
+        return replace(self, keys=np.concatenate(keys), vectors=np.concatenate(vectors))
 
 
 def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
@@ -102,14 +112,7 @@ def join_small(blocks: Iterable[Block]) -> list[Block]:
         else:
             runs.append([block])
             room = JOINED_BYTES - size if size < SMALL_BYTES else 0
-    return [_as_one(run) for run in runs]
-
-
-def _as_one(run: Sequence[Block]) -> Block:
-    if len(run) == 1:
-        return run[0]
-    keys, vectors = zip(*((block.keys, block.vectors) for block in run), strict=True)
-    return replace(run[0], keys=np.concatenate(keys), vectors=np.concatenate(vectors))
+    return [run[0] if len(run) == 1 else run[0].joined(run) for run in runs]
 
 
 def live(block: Block, deleted: Keys, step: int = 1, start: int = 0) -> Block:

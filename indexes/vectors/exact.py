@@ -8,6 +8,7 @@ so equal texts get equal scores and real ties.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from indexes.neighbors import (
     nothing,
     validate_k,
 )
+from indexes.vectors import postings
 from indexes.vectors.blocks import NO_ROW, Block, rows_of
 from indexes.vectors.faiss_engine.kernels import (
     computing,
@@ -67,13 +69,16 @@ def search(
 ) -> Neighbors:
     """Return the `k` nearest rows of all blocks for each query, without `deleted` keys (ascending).
 
-    All blocks have the same similarity. If there are fewer than `k` rows, all are returned. A query
+    All blocks have the same similarity. Of sparse ones, only rows that share a term with the query
+    are found. If there are fewer than `k` rows, all are returned. A query
     of zeros finds nothing. Errors as in `normalize_queries` and `validate_k`.
     """
     k = validate_k(k)
     if not blocks:
         return nothing(len(queries))
     queries = normalize_queries(queries, blocks[0].vectors.shape[1], blocks[0].similarity)
+    if isinstance(blocks[0], postings.SparseBlock):
+        return postings.search(queries, cast(Sequence[postings.SparseBlock], blocks), k, deleted)
     if len(queries) == 1 and len(blocks) == 1 and 0 < len(blocks[0].keys) <= CHUNK_ROWS:
         return _search_one(queries, blocks[0], min(k, len(blocks[0].keys)), deleted)
     k = min(k, sum(len(block.keys) for block in blocks))
@@ -130,6 +135,8 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
 
     Queries are as `normalize_queries` returns them for the blocks' similarity.
     """
+    if blocks and isinstance(blocks[0], postings.SparseBlock):
+        return postings.rescore(queries, keys, cast(Sequence[postings.SparseBlock], blocks))
     scores = np.full(keys.shape, -np.inf, np.float32)
     for block in blocks:
         at = block.places(keys)

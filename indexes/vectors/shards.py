@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from indexes.errors import DamageError, InputError, MismatchError
 from indexes.neighbors import COSINE, LONGEST, Keys, Matrix, lengths_of
 from indexes.progress import PEAK
 from indexes.storage.files import NO_FILE, FileDigest, new_file, read_verified, repair_step, verify
+from indexes.vectors import postings
 from indexes.vectors.blocks import Block, live, rows_of
+from indexes.vectors.postings import Postings, SparseBlock
 
 MERGED_BYTES = 64 << 20
 WRITTEN_BYTES = 4 << 20
@@ -85,19 +87,40 @@ def open_shard(
     """Open a shard: its keys, and its vectors mapped or read; the file as in `files.verify`."""
     keys = keys_of(shard)
     if shard.file is None:
-        empty = np.empty((0, embedding.dim), embedding.dtype)
-        return Block(keys, empty, embedding.similarity)
-    path = folder / shard.file
+        return _block(keys, np.empty((0, embedding.dim), embedding.dtype), embedding)
+    path, sparse = folder / shard.file, embedding.is_sparse
+    vectors: Any
     if not mapped:
         data = read_verified(path, shard.digest, repair_step(path))
-        held = np.load(io.BytesIO(data), allow_pickle=False)
-        return Block(keys, held, embedding.similarity)
+        if sparse:
+            vectors = postings.read(path, np.frombuffer(data, np.uint8))
+        else:
+            vectors = np.load(io.BytesIO(data), allow_pickle=False)
+        return _block(keys, vectors, embedding)
     verify(path, shard.digest, again=again)
     try:
-        vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
+        vectors = (
+            postings.mapped(path) if sparse else np.load(path, mmap_mode="r", allow_pickle=False)
+        )
     except OSError as error:  # swept since it was verified
         raise DamageError(f"{path} cannot be read: {error}.") from None
+    return _block(keys, vectors, embedding)
+
+
+def _block(keys: Keys, vectors: Any, embedding: EmbeddingRow) -> Block:
+    if embedding.is_sparse:
+        return SparseBlock(keys, _stored(vectors, embedding), embedding.similarity)
     return Block(keys, vectors, embedding.similarity)
+
+
+def _stored(rows: Any, embedding: EmbeddingRow) -> Any:
+    """Return rows in the type in which an embedding stores them; those of sparse ones as postings.
+
+    Some that are postings stay so.
+    """
+    if not embedding.is_sparse:
+        return rows.astype(embedding.dtype, copy=False)
+    return rows if isinstance(rows, Postings) else Postings.of(postings.as_sparse(rows))
 
 
 @dataclass
@@ -125,11 +148,13 @@ class ShardDraft:
         self, keys: Sequence[int], vectors: Matrix, *, seconds: float, report: Mapping[str, int]
     ) -> None:
         """Add the vectors (n, dim) of `keys`; `seconds` and `report` add up. See `as_rows`."""
-        vectors = as_rows(keys, vectors, self.embedding.dim)
-        some = vectors.any(axis=1)
-        vectors = for_similarity(vectors, self.embedding)
+        rows: Any = as_rows(keys, vectors, self.embedding.dim)
+        if self.embedding.is_sparse:
+            rows = postings.as_sparse(rows)
+        some = postings.filled(rows)
+        rows = for_similarity(rows, self.embedding)[some]
         self.keys.append(np.asarray(keys, np.int64)[some])
-        self.vectors.append(vectors[some].astype(self.embedding.dtype, copy=False))
+        self.vectors.append(_stored(rows, self.embedding))
         self.seconds += seconds
         self.texts += len(keys)
         self.report = add_reports(self.report, report)
@@ -139,7 +164,8 @@ class ShardDraft:
         keys = np.concatenate(self.keys) if self.keys else np.empty(0, np.int64)
         file, digest = None, NO_FILE
         if len(keys):
-            file = f"vectors/{self.embedding.name}/{number:08d}.npy"
+            ending = "postings" if self.embedding.is_sparse else "npy"
+            file = f"vectors/{self.embedding.name}/{number:08d}.{ending}"
             digest = _write_vectors(folder / file, self.vectors, len(keys), self.embedding)
         return ShardRow(
             number=number,
@@ -198,6 +224,13 @@ def rewritten(
     return draft.write(number, run[-1].stop_key, folder)
 
 
+def bytes_of_row(shards: Sequence[ShardRow], embedding: EmbeddingRow) -> int:
+    """Return the bytes of a vector; of sparse ones, which differ, the mean."""
+    if not embedding.is_sparse:
+        return embedding.dim * np.dtype(embedding.dtype).itemsize
+    return 1 + sum(one.digest.size for one in shards) // max(1, sum(one.rows for one in shards))
+
+
 def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
     """Add the counts of two parts by name; of peaks, take the higher one."""
     total = dict(first)
@@ -210,25 +243,29 @@ def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str
 def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
     """Return an embedder's vectors for the passages `keys` as a matrix (len(keys), dim).
 
+    Sparse rows of scipy stay sparse.
+
     Raises:
         MismatchError: the embedder returned another number of rows, or another width.
         InputError: a vector holds a value that is not finite.
     """
     with np.errstate(over="ignore"):  # too large for single precision: refused as not finite
-        rows = np.asarray(vectors, np.float32)
+        sparse = postings.is_sparse(vectors)
+        rows = vectors.tocsr().astype(np.float32) if sparse else np.asarray(vectors, np.float32)
     wanted = (len(keys), dim)
     if rows.shape != wanted:
         raise MismatchError(
             f"The embedder gave vectors of shape {rows.shape} for {len(keys)} texts; "
             f"expected {wanted}. Fix the embedder."
         )
-    if not np.isfinite(rows).all():
-        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+    if not np.isfinite(rows.data if sparse else rows).all():
+        bad = ~np.isfinite(postings.dense(rows)).all(axis=1)
+        key = keys[int(np.flatnonzero(bad)[0])]
         raise InputError(
-            f"The vector of passage {keys[row]} holds a value that is not finite. "
+            f"The vector of passage {key} holds a value that is not finite. "
             "Fix the embedder, or remove the document."
         )
-    return rows
+    return cast(Matrix, rows)
 
 
 def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
@@ -237,6 +274,8 @@ def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
     Raises:
         InputError: a row that is not scaled is out of range, of scores or of half precision.
     """
+    if postings.is_sparse(vectors):
+        return cast(Matrix, postings.scaled(vectors, embedding.similarity))
     if embedding.similarity == COSINE:
         return _of_unit_length(vectors, embedding.dtype)
     lengths = lengths_of(vectors)
@@ -274,7 +313,9 @@ def _of_unit_length(vectors: Matrix, dtype: str) -> Matrix:
 def _write_vectors(
     path: Path, parts: Sequence[NDArray[np.floating]], rows: int, embedding: EmbeddingRow
 ) -> FileDigest:
-    """Write rows in NumPy's format, a few MiB at a time."""
+    """Write rows in NumPy's format, a few MiB at a time; sparse ones as postings."""
+    if embedding.is_sparse:
+        return postings.write(path, cast(Sequence[Postings], parts))
     dtype = np.dtype(embedding.dtype)
     header = {"descr": dtype.str, "fortran_order": False, "shape": (rows, embedding.dim)}
     step = max(1, WRITTEN_BYTES // (dtype.itemsize * embedding.dim))

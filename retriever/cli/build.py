@@ -109,7 +109,8 @@ if TYPE_CHECKING:
     "second",
     metavar="INDEX|MODEL",
     help="For --cascade: rank the candidates by the stored vectors of this index, or by a model "
-    "that reads each with the query: cross-encoder:MODEL, vilbert:FOLDER (with -o).",
+    "that reads each with the query: cross-encoder:MODEL, late-interaction:MODEL, vilbert:FOLDER "
+    "(with -o).",
 )
 @click.option(
     "--depth",

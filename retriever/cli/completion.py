@@ -15,7 +15,7 @@ from retriever.cli.output import TYPED
 from retriever.cli.running.settings import EMBEDDERS
 
 METHODS = ("rrf", "minmax")
-RERANKERS = ("cross-encoder", "vilbert")
+RERANKERS = ("cross-encoder", "late-interaction", "vilbert")
 # The families of ir_measures that people use, at their usual cutoffs.
 FAMILIES, CUTOFFS = ("nDCG", "R", "RR", "P", "AP"), (5, 10, 100)
 MEASURES = (

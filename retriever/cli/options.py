@@ -112,7 +112,8 @@ def rerank_by(says: str = "") -> Option:
             metavar="KIND:MODEL",
             shell_complete=reranker_specs,
             help="Let a model that reads each hit with the query rank the best ones: "
-            f"cross-encoder:MODEL or vilbert:FOLDER. Nothing is stored.{says}",
+            "cross-encoder:MODEL, late-interaction:MODEL or vilbert:FOLDER. "
+            f"Nothing is stored.{says}",
         )
         own = _model_options(
             "For --rerank-by: option of the model, such as -o max_length 128; "

@@ -14,6 +14,7 @@ from retriever.embedders.contextual.embedder import ContextualEmbedder
 from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.hashing import HashingEmbedder
 from retriever.embedders.registry import load_embedder, parse_spec
+from retriever.embedders.sparse.embedder import SparseEmbedder
 from retriever.embedders.static.embedder import StaticEmbedder
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "EmbedderSpec",
     "HashingEmbedder",
     "ReportsCoverage",
+    "SparseEmbedder",
     "StaticEmbedder",
     "TextReport",
     "load_embedder",

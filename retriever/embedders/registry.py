@@ -11,12 +11,14 @@ from retriever.embedders.contextual.embedder import ContextualEmbedder
 from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.hashing import HashingEmbedder
 from retriever.embedders.kinds import KindHelp, Kinds
+from retriever.embedders.sparse.embedder import SparseEmbedder
 from retriever.embedders.static.embedder import StaticEmbedder
 
 KINDS: dict[str, type[Any]] = {
     "static": StaticEmbedder,
     "contextual": ContextualEmbedder,
     "elmo": ElmoEmbedder,
+    "sparse": SparseEmbedder,
     "hashing": HashingEmbedder,
 }
 _EMBEDDERS = Kinds("embedder", KINDS)

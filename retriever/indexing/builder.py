@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from indexes.catalog.passages import Content
-from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, NewEmbedding, kind_of
+from indexes.catalog.records import (
+    SIMILARITY,
+    SPARSE,
+    EmbeddingRow,
+    IndexRow,
+    NewEmbedding,
+    kind_of,
+)
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.lexical.options import LexicalOptions
@@ -25,6 +32,7 @@ from retriever.embedders.base import (
     Fittable,
     HasNotes,
     Matrix,
+    is_sparse,
     modalities_of,
     similarity_of,
 )
@@ -286,6 +294,8 @@ def new_embedding(
         own[SIMILARITY] = similarity
     if IMAGE in modalities_of(embedder):
         own[IMAGES] = True
+    if is_sparse(embedder):
+        own[SPARSE] = True
     return NewEmbedding(
         embedder=embedder_record(embedder, folder),
         model=embedder.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from indexes.catalog.records import ASKED, AUTO, EmbeddingRow, IndexRow, ShardRow, kind_of
@@ -20,7 +20,7 @@ from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import Embedder, TextReport, modalities_of, similarity_of
-from retriever.embedders.base import IMAGE, TEXT
+from retriever.embedders.base import IMAGE, TEXT, is_sparse
 from retriever.formats.vectors.reading import VectorFile
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
@@ -93,12 +93,28 @@ def plan(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
     _check(wanted)
     exists = name in [row.name for row in store.indexes()]
     planned = (_update if exists else _new)(store, models, name, wanted)
+    sparse = planned.embedding.is_sparse if planned.embedding else is_sparse(planned.embedder)
+    if sparse:
+        planned = _without_structure(name, planned, wanted)
     if planned.embedding and wanted.dtype not in (None, planned.embedding.dtype):
         raise MismatchError(
             f"The vectors of '{wanted.vectors or name}' are stored as {planned.embedding.dtype}, "
             f"not {wanted.dtype}. Leave dtype out, or build another index with an embedder."
         )
     return planned
+
+
+def _without_structure(name: str, planned: BuildPlan, wanted: BuildRequest) -> BuildPlan:
+    """Return the plan of an index over sparse vectors: an inverted file, searched exactly."""
+    if _spelled(wanted.ann) not in (None, AUTOMATIC, FLAT) or wanted.recall is not None:
+        raise InputError(
+            f"The vectors of '{name}' are sparse: their index is an inverted file, and a search "
+            "finds all there is. Leave out --ann and --recall (ann, recall)."
+        )
+    if wanted.dtype not in (None, DTYPES[0]):
+        raise InputError(f"Sparse vectors are stored as {DTYPES[0]}. Leave dtype out.")
+    kept = {key: value for key, value in planned.definition.items() if key not in (AUTO, ASKED)}
+    return replace(planned, definition=kept)
 
 
 def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) -> BuildPlan:

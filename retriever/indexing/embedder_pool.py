@@ -23,6 +23,7 @@ from indexes.images import Image
 from indexes.maintenance.verify import Problem
 from indexes.pipeline.encoder import Encode
 from indexes.store import Store
+from indexes.vectors.postings import dense
 from indexes.vectors.shards import as_rows
 from retriever.embedders import (
     ContextualEmbedder,
@@ -350,7 +351,8 @@ def encode(embedder: Embedder, contents: Sequence[Content]) -> tuple[Matrix, dic
     vectors, report = np.zeros((len(contents), embedder.dim), np.float32), dict[str, int]()
     if texts and TEXT in takes:
         rows, report = _encode_texts(embedder, texts)
-        vectors[is_text] = as_rows(np.flatnonzero(is_text).tolist(), rows, embedder.dim)
+        found = as_rows(np.flatnonzero(is_text).tolist(), rows, embedder.dim)
+        vectors[is_text] = dense(found)
     if images and IMAGE in takes:
         rows = cast(EncodesImages, embedder).encode_images(images)
         vectors[~is_text] = as_rows(np.flatnonzero(~is_text).tolist(), rows, embedder.dim)

@@ -9,10 +9,12 @@ from retriever.embedders.base import EmbedderSpec
 from retriever.embedders.kinds import KindHelp, Kinds
 from retriever.rerankers.base import Reranker
 from retriever.rerankers.cross_encoder import CrossEncoderReranker
+from retriever.rerankers.late_interaction import LateInteractionReranker
 from retriever.rerankers.vilbert.reranker import VilbertReranker
 
 KINDS: dict[str, type[Any]] = {
     "cross-encoder": CrossEncoderReranker,
+    "late-interaction": LateInteractionReranker,
     "vilbert": VilbertReranker,
 }
 _RERANKERS = Kinds("reranker", KINDS)

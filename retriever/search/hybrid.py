@@ -14,7 +14,8 @@ from indexes.catalog.filters import Filter
 from indexes.errors import MismatchError
 from indexes.neighbors import NO_KEY, Keys, Neighbors, best
 from indexes.search.snapshot import Snapshot
-from retriever.search.finders import Finder, LexicalFinder
+from retriever.embedders.base import is_sparse
+from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import Fusion
 from retriever.search.queries import Queries
 
@@ -154,10 +155,14 @@ def part_with_vectors(finder: Finder) -> str | None:
 def _own_scores(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
     """Return a part's scores of given documents, for those that it could have found itself."""
     found = part.scores(snapshot, queries, keys)
-    if not isinstance(part, LexicalFinder):
+    if not (isinstance(part, LexicalFinder) or _by_terms(part)):
         return found
-    # BM25 does not find documents without a shared term: they have no rank.
+    # BM25 and sparse vectors find no document without a shared term: it has no rank.
     return Neighbors(found.keys, np.where(found.scores > 0, found.scores, -np.inf))
+
+
+def _by_terms(part: Finder) -> bool:
+    return isinstance(part, DenseFinder) and is_sparse(part.embedder)
 
 
 def _without_unscored(found: Neighbors) -> tuple[Keys, NDArray[np.float32]]:

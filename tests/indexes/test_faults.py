@@ -30,6 +30,8 @@ FEWER = {
     **{
         "edit-again": ("kill",),
         "words": ("kill", "power", "EIO"),
+        "terms": ("kill", "power"),
+        "terms-worn": ("kill",),
         "fit": ("power",),
         "refit": ("kill",),
         "rename": ("kill",),

@@ -19,10 +19,12 @@ from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import Matrix
 from tests.support.fittable import Rare
 from tests.support.pictures import picture
+from tests.support.toy import Terms
 
 EMBEDDER, OTHER = HashingEmbedder(16), HashingEmbedder(8)
 # Its vectors depend on the corpus: it is fitted on that when an index is built.
 RARE = Rare(words=("cat", "dog", "sea", "night", "road", "fish"))
+TERMS = Terms(RARE.words)
 QUERIES = ["cat and dog", "the sea at night", "an old road home", "fish"]
 TEXTS = {
     "cat": "A cat sleeps on the mat.",
@@ -220,6 +222,28 @@ def _words_worn(collection: Collection) -> None:
     collection.delete([])
 
 
+def _terms_behind(collection: Collection) -> None:
+    """Sparse vectors alone, with edits and new documents that they lack."""
+    _documents(collection)
+    collection.build("terms", TERMS)
+    collection.delete([])  # sweeps
+    collection.add(EDITED)
+
+
+def _terms_worn(collection: Collection) -> None:
+    """Sparse vectors alone, up to date."""
+    _terms_behind(collection)
+    collection.build("terms")
+    collection.delete([])
+
+
+def _wear_out_terms(collection: Collection, extra: Path) -> None:
+    _delete(collection, extra)
+    collection.compact()
+    if "terms" in collection.index_names():
+        collection.drop("terms")
+
+
 def _few(collection: Collection) -> None:
     collection.add(BASE[:2])
 
@@ -294,6 +318,8 @@ OPERATIONS = {
     "rebuild": Operation(_behind, lambda c, extra: c.build("graph")),
     "words": Operation(_words_behind, lambda c, extra: c.build("bm25")),
     "words-worn": Operation(_words_worn, _wear_out_words),
+    "terms": Operation(_terms_behind, lambda c, extra: c.build("terms", TERMS)),
+    "terms-worn": Operation(_terms_worn, _wear_out_terms),
     "delete": Operation(_indexed, _delete),
     "delete-where": Operation(_indexed, lambda c, extra: c.delete(where={"kind": "old"})),
     "compact": Operation(_worn, lambda c, extra: c.compact()),
@@ -316,8 +342,9 @@ def state_of(collection: Collection) -> Any:
         for d in collection.documents()
     ]
     for index in collection.info().indexes:
-        if index.embedder == "custom:Rare":
-            collection.use(index.name, RARE)
+        own = {"custom:Rare": RARE, "custom:Terms": TERMS}.get(index.embedder)
+        if own is not None:
+            collection.use(index.name, own)
     answers = {
         f"{name} {where}": [
             [[[hit.doc_id, hit.score, hit.text, hit.stale] for hit in hits], hits.notes]

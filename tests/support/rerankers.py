@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.families import families, wordpiece
+from tests.support.families import families, save, wordpiece
 
 WIDTH = 20  # of the features that the tiny ViLBERT checkpoints take
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -24,6 +24,27 @@ def cross_encoder(folder, *, kind="BertForSequenceClassification", labels=1, see
         torch.manual_seed(seed)
         getattr(transformers, kind)(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def late_interaction(folder, *, seed=3, **reading):
+    """Write a tiny late-interaction model with random weights, which skips marks in documents."""
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    plain = save("bert", folder.with_name(f"{folder.name}-plain"))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        parts = [
+            Transformer(str(plain), **reading),
+            Dense(16, 8, bias=False, module_input_name="token_embeddings"),
+            MultiVectorMask(skiplist_words=[".", ",", "!"]),
+            Normalize(module_input_name="token_embeddings"),
+        ]
+    model = MultiVectorEncoder(modules=parts, device="cpu")
+    model.save(str(folder), create_model_card=False)
     return folder
 
 

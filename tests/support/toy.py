@@ -38,6 +38,26 @@ class Axes:
         return unit(np.array(rows, np.float32).reshape(len(texts), self.dim))
 
 
+class Terms:
+    """A sparse embedder: a text's weights are how often it has each of some words."""
+
+    sparse, similarity = True, "dot"
+
+    def __init__(self, words=("north", "east", "up"), name="terms"):
+        self.name, self.words, self.dim = name, tuple(words), len(words)
+        self.fingerprint = fingerprint_of(kind="terms", words=self.words)
+
+    def encode_documents(self, texts):
+        from scipy.sparse import csr_array
+
+        return csr_array(self.encode_queries(texts))
+
+    def encode_queries(self, texts):
+        found = [re.findall(r"\w+", text.lower()) for text in texts]
+        rows = [[words.count(word) for word in self.words] for words in found]
+        return np.array(rows, np.float32).reshape(len(texts), self.dim)
+
+
 def build_axes(collection, **texts):
     """Add documents by id, and build the index `axes` over them."""
     collection.add(Document(doc_id, text) for doc_id, text in texts.items())

@@ -12,7 +12,7 @@ from indexes.errors import InputError, did_you_mean
 from retriever.cli.running.config_files import ConfigFile, read_config, users_path, working_path
 
 # The kinds of `retriever.embedders.registry`, whose import takes too long for every command.
-EMBEDDERS = ("static", "contextual", "elmo", "hashing")
+EMBEDDERS = ("static", "contextual", "elmo", "sparse", "hashing")
 # Reading a pickle can run code: it is asked for each time, with `-o trust_pickle true`.
 NEVER = "trust_pickle"
 

@@ -69,6 +69,44 @@ def load_cross_encoder(
     return _first_loaded(model, attempt, "cross-encoder", {})
 
 
+def load_late_interaction(
+    model: str | os.PathLike[str], device: str | None
+) -> tuple[Any, list[LoadReport]]:
+    """Load a `MultiVectorEncoder` as `load` does; return it and the reports on its weights.
+
+    Raises:
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
+    """
+
+    def attempt(place: Path | str, local: bool) -> tuple[Any, list[LoadReport]]:
+        from sentence_transformers import MultiVectorEncoder
+
+        made = partial(MultiVectorEncoder, str(place), device=device, local_files_only=local)
+        loaded, reports = _reported(made, progress=not local)
+        check_vocabulary(loaded)
+        return loaded, reports
+
+    return _first_loaded(model, attempt, "late-interaction model", {})
+
+
+def load_sparse(model: str | os.PathLike[str], device: str | None) -> tuple[Any, list[LoadReport]]:
+    """Load a `SparseEncoder` as `load` does; return it and the reports on its weights.
+
+    Raises:
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
+    """
+
+    def attempt(place: Path | str, local: bool) -> tuple[Any, list[LoadReport]]:
+        from sentence_transformers import SparseEncoder
+
+        made = partial(SparseEncoder, str(place), device=device, local_files_only=local)
+        loaded, reports = _reported(made, progress=not local)
+        check_vocabulary(loaded)
+        return loaded, reports
+
+    return _first_loaded(model, attempt, "sparse model", hub.SPARSE_PACKAGES)
+
+
 def _first_loaded(
     model: str | os.PathLike[str],
     attempt: Callable[[Path | str, bool], Loaded],

@@ -71,7 +71,7 @@ def settle_weights(
     unfilled = [weight for report in reports for weight in report.unfilled().values()]
     if not unfilled:
         return
-    purpose = purpose or Purpose("Sentence model", "vectors depend", _outputs)
+    purpose = purpose or Purpose("Sentence model", "vectors depend", embeddings)
     reached = _reached(partial(purpose.outputs, model), unfilled)
     for report in reports:
         if reasons := list(_reasons(report, reached, purpose.gives)):
@@ -137,7 +137,7 @@ def _reached(outputs: Callable[[], Iterator[Any]], weights: Sequence[Any]) -> se
     return leaves | {id(weight) for weight in weights if not weight.is_floating_point()}
 
 
-def _outputs(model: Any) -> Iterator[Any]:
+def embeddings(model: Any) -> Iterator[Any]:
     """Yield what a model computes for some sentences, and for an image if it takes any.
 
     Sentences are read as queries and as documents. All are tensors.

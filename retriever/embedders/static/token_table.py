@@ -3,7 +3,8 @@
 sentence-transformers: `modules.json` with `StaticEmbedding` as the only embedding module,
 `model.safetensors` (`embedding.weight`, one row per token) and `tokenizer.json`. model2vec: the
 same files, with `embeddings`, and optionally `mapping` (the row of each token) and `weights` (a
-factor for each token). A table that is not plain float32 is converted once, into the user's cache.
+factor for each token). wordllama: its two files, where its package has them. A table that
+is not plain float32 is converted once, into the user's cache.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from numpy.typing import NDArray
 from indexes.errors import FileFormatError, InputError
 from retriever.embedders.base import Matrix
 from retriever.embedders.cache import cache_folder, mark_used, remove_unused
+from retriever.embedders.hub import WORDLLAMA_TABLE, WORDLLAMA_TOKENIZER
 from retriever.embedders.static.safetensors_file import as_float32, read_tensors
 from retriever.embedders.validation import check_not_pointer
 from retriever.embedders.word_vectors.cache import checksum_of
 
 MODULES, WEIGHTS, TOKENIZER = "modules.json", "model.safetensors", "tokenizer.json"
 PROMPTS, EXTRAS = "config_sentence_transformers.json", "retriever.json"
+IN_WORDLLAMA = f"weights/{WORDLLAMA_TABLE}", f"tokenizers/{WORDLLAMA_TOKENIZER}"
 ROWS = 65_536
 
 
@@ -49,8 +52,8 @@ class TokenTable:
 
 
 def is_token_table(folder: Path) -> bool:
-    """Return whether a folder holds a sentence model, static or not."""
-    return any((folder / name).is_file() for name in (MODULES, TOKENIZER))
+    """Return whether a folder holds a sentence model, static or not, or is wordllama's."""
+    return any((folder / name).is_file() for name in (MODULES, TOKENIZER, IN_WORDLLAMA[0]))
 
 
 def read_token_table(folder: Path) -> TokenTable:
@@ -58,6 +61,8 @@ def read_token_table(folder: Path) -> TokenTable:
     try:
         inner = folder / _place(folder)
         weights, tokenizer = inner / WEIGHTS, inner / TOKENIZER
+        if not weights.exists() and (folder / IN_WORDLLAMA[0]).is_file():
+            weights, tokenizer = (folder / name for name in IN_WORDLLAMA)
         for path in (weights, tokenizer):
             if not path.is_file():
                 raise FileFormatError(

@@ -48,11 +48,14 @@ HEAVY = ("torch", "faiss", "transformers", "sentence_transformers", "gensim", "t
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("retriever build lib x --embedder ", ["static:", "contextual:", "elmo:", "hashing"]),
+        (
+            "retriever build lib x --embedder ",
+            ["static:", "contextual:", "elmo:", "sparse:", "hashing"],
+        ),
         ("retriever build lib x --embedder co", ["contextual:"]),
         ("retriever build lib x --fuse a --fuse b --method ", ["rrf", "minmax"]),
         ("retriever compare lib -m ndcg@1", ["nDCG@10", "nDCG@100"]),
-        ("retriever embedders s", ["static"]),
+        ("retriever embedders s", ["static", "sparse"]),
         ("retriever embedders c", ["contextual", "cross-encoder"]),
         ("retriever search lib x --rerank-by c", ["cross-encoder:"]),
         ("retriever build lib x --lexical --language ger", ["german"]),
@@ -104,6 +107,6 @@ def test_indexes_of_the_default_library_are_completed(tmp_path, monkeypatch):
 def test_names_written_down_are_those_of_the_library():
     assert METHODS == ALL_METHODS
     assert set(parse_measures(MEASURES)) >= {"nDCG@10", "AP"}
-    assert len(EMBEDDERS) == 4
+    assert len(EMBEDDERS) == 5
     assert tuple(RERANKER_KINDS) == RERANKERS
     assert SIMILARITIES == neighbors.SIMILARITIES

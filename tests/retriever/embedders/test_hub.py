@@ -130,7 +130,7 @@ def test_a_spec_loads_its_embedder_again():
 
 
 def test_an_unknown_kind_names_the_kinds():
-    message = r"'magic'\. There are: static, contextual, elmo, hash"
+    message = r"'magic'\. There are: static, contextual, elmo, sparse, hash"
     refused(UnknownNameError, message, parse_spec, "magic:x", {})
     refused(UnknownNameError, message, load_embedder, EmbedderSpec("magic"))
 

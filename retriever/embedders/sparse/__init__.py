@@ -1,0 +1,1 @@
+"""Learned sparse embedders: a weight for each token of a vocabulary, in documents and queries."""
