@@ -202,7 +202,6 @@ def _compare_one(
     """Compare the indexes of one collection as the options ask for."""
     from retriever.collection import Collection
     from retriever.comparison.compare import compare as library_compare
-    from retriever.evaluation.measures import DEFAULT_MEASURES
     from retriever.evaluation.significance import SEED
 
     rest = dict(asked)
@@ -213,7 +212,7 @@ def _compare_one(
             list(indexes) or collection.index_names(),
             texts,
             judgments,
-            measures=measures or DEFAULT_MEASURES,
+            measures=measures or None,
             runs=runs,
             seed=SEED if seed is None else seed,
             command=shlex.join(["retriever", *sys.argv[1:]]),
