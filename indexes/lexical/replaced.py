@@ -57,9 +57,7 @@ class CountedTerms:
         }
         return cls(options, np.array(keys, np.int64), np.array(lengths, np.int64), postings)
 
-    def scores(
-        self, terms: Terms, replaced: Rows, texts: Sequence[str]
-    ) -> tuple[Matrix, Matrix]:
+    def scores(self, terms: Terms, replaced: Rows, texts: Sequence[str]) -> tuple[Matrix, Matrix]:
         """Return BM25 of all passages, (rows,), and of the `texts` that stand for some of them.
 
         `replaced` are the rows that they stand for; these score -inf. 0 without a common term.

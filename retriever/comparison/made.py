@@ -20,10 +20,10 @@ from retriever.search.retriever import Retriever
 KNOWN_ITEM_MEASURES = ("RR@100", "Success@1", "Success@10")
 LIMITS = (
     "The queries were made from the corpus: {}. Each asks for the rest of the document that it was "
-    "made of, so they show how well a system finds a document by what it is about. They cannot show "
-    "how it does on what users ask: other words than the documents', questions, several relevant "
-    "documents, or none. A model trained on this corpus, such as a student, has read what was "
-    "taken out. Judge some real queries before a decision that is dear to take back."
+    "made of, so they show how well a system finds a document by what it is about. They cannot "
+    "show how it does on what users ask: questions, other words than the documents', several "
+    "relevant documents, or none. A model trained on this corpus, such as a student, has read what "
+    "was taken out. Judge some real queries before a decision that is hard to reverse."
 )
 
 

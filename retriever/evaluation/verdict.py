@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,9 +50,8 @@ def verdict_of(
     if not measures or not measured:
         return Verdict(NO_JUDGMENTS if not measures else ONE_KIND)
     measure = measures[0]
-    best = max(measured, key=lambda name: measured[name].quality[measure])
     values = {name: per_query[name][measure] for name in measured}
-    tested = significance.differences(values.pop(best), values, seed=seed) if values else {}
+    best, tested = compared_with_best(values, seed)
     as_good = [best, *(n for n, d in tested.items() if not d.significant or d.mean >= 0)]
     enough = min(as_good, key=lambda name: work(measured[name], documents))
     without = [name for name, row in measured.items() if not row.contextual]
@@ -65,6 +65,18 @@ def verdict_of(
             set(without) & set(as_good), key=lambda name: (work(measured[name], documents), name)
         )
     return Verdict(answer, best, enough, tested.get(enough), leading, tested.get(leading))
+
+
+def compared_with_best(
+    values: Mapping[str, Mapping[str, float]], seed: int = significance.SEED
+) -> tuple[str, dict[str, Difference]]:
+    """Return the system with the best mean of one measure, and the differences of all others.
+
+    `values` are by system and query. Of equal systems, the first is the best.
+    """
+    best = max(values, key=lambda name: math.fsum(values[name].values()))
+    others = {name: of for name, of in values.items() if name != best}
+    return best, significance.differences(values[best], others, seed=seed)
 
 
 def work(row: Row, documents: int) -> float:

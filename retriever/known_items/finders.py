@@ -55,9 +55,7 @@ def _of_rests(finder: Finder, collection: Collection, rests: Rests) -> Finder:
     assert isinstance(finder, Combination)
     parts = [_of_rests(part, collection, rests) for part in finder.parts]
     if isinstance(finder, RerankingFinder):
-        return RerankingOfRests(
-            finder.name, parts, finder.definition, finder.reranker, rests=rests
-        )
+        return RerankingOfRests(finder.name, parts, finder.definition, finder.reranker, rests=rests)
     return replace(finder, parts=parts)
 
 
@@ -103,14 +101,16 @@ class LexicalOfRests(LexicalFinder):
 
     rests: Rests = field(kw_only=True)
     # What was counted last, by generation.
-    _counted: dict[int, tuple[CountedTerms, Keys]] = field(default_factory=dict, compare=False, repr=False)
+    _counted: dict[int, tuple[CountedTerms, Keys]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbors:
         """Return the `k` documents with the best BM25; only those sharing a term with a query."""
         out = nothing(len(queries.contents), k)
-        for row, (documents, keys, scores) in enumerate(self._each(snapshot, queries)):
+        for row, (_, keys, scores) in enumerate(self._each(snapshot, queries)):
             some = np.flatnonzero(scores > 0)
             found = best(keys[some][None], scores[some][None], k)
             width = found.keys.shape[1]
@@ -127,9 +127,7 @@ class LexicalOfRests(LexicalFinder):
             out.keys[row, here] = passages[places]
         return out
 
-    def _each(
-        self, snapshot: Snapshot, queries: Queries
-    ) -> Iterator[tuple[Keys, Keys, Matrix]]:
+    def _each(self, snapshot: Snapshot, queries: Queries) -> Iterator[tuple[Keys, Keys, Matrix]]:
         """Yield for each query the documents, ascending, their best passages and their scores."""
         self._check(snapshot)
         terms = queries.terms(self.options)

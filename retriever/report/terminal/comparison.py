@@ -20,6 +20,7 @@ from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, format_bytes, percentage, signed
 from retriever.report.headline import verdict
 from retriever.report.lines import NumberLine, TextLine, label_of
+from retriever.report.verdict import verdict_lines
 
 SYSTEMS_A_TABLE = 4
 # Width of the labels where the columns need the rest; longer ones wrap.
@@ -44,7 +45,8 @@ def plain_comparison(comparison: ComparisonResults) -> str:
 
 
 def comparison_parts(comparison: ComparisonResults) -> Iterator[Table | Text]:
-    """Yield the tables, and the load that latency was measured under."""
+    """Yield the verdict, the tables, and the load that latency was measured under."""
+    yield from (Text(line, overflow="fold") for line in verdict_lines(comparison))
     yield from comparison_tables(comparison)
     if load := comparison.load:
         style = "bold yellow" if load.is_busy else "dim"

@@ -61,7 +61,8 @@ def test_an_error_has_the_same_words_as_in_python(library):
 
 
 def test_help_lists_the_commands_in_the_order_of_their_use():
-    names = "demo add build embedders update watch train distill search word compare evaluate"
+    names = "demo add build embedders update watch train distill search word queries"
+    names += " compare evaluate"
     names += " tune-fusion info tune runtime list show delete export rename drop copy verify"
     names += " repair compact config completion"
     names = names.split()

@@ -1,0 +1,172 @@
+"""How far to trust queries made from a corpus: `python -m benchmarks.known_items [COLLECTION...]`.
+
+Needs RETRIEVER_DATA. On collections with judgments, systems are ordered by real queries and by
+queries made from the documents, of each kind and mixed. Each collection's values are kept in
+`.cache/`; with none named, all are measured and `results/known_items.json` is written from what is
+kept, and the figures that the library prints with a verdict, `retriever/known_items/trust.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from benchmarks import quality
+from benchmarks.certificate import certificate, checksum, collection_folder, save
+from benchmarks.quality import CRANFIELD, RECIPES, SCIFACT, Data
+from benchmarks.weightings import ADI
+from retriever import Collection, read_qrels, read_queries
+from retriever.comparison.made import KNOWN_ITEM_MEASURES, Asked
+from retriever.comparison.system_run import run_system
+from retriever.comparison.test_set import TestSet
+from retriever.evaluation import significance
+from retriever.evaluation.measures import evaluate
+from retriever.evaluation.verdict import compared_with_best
+from retriever.known_items.kinds import KINDS
+from retriever.known_items.making import make_queries
+
+COMMAND = "python -m benchmarks.known_items"
+COLLECTIONS = (SCIFACT, CRANFIELD, ADI)
+STATIC = ("build", "--embedder", "static:glove-6b-50d", "-o", "weighting")
+MORE_RECIPES = {
+    "glove-sif": (*STATIC, "sif", "-o", "components", "1"),
+    "glove-tfidf": (*STATIC, "idf"),
+    "fused-glove": ("build", "--fuse", "bm25", "--fuse", "glove-sif", "--method", "minmax"),
+}
+WITHOUT = ("hashing", "glove", "glove-sif", "glove-tfidf", "bm25", "fused-glove", "student")
+CONTEXTUAL = ("minilm", "fast", "fused", "fused-fast", "cascaded")
+SYSTEMS = (*WITHOUT, *CONTEXTUAL)
+JUDGED_BY = "nDCG@10"
+# Measures of made queries: those that reports show, and one more.
+MEASURES = (*KNOWN_ITEM_MEASURES, JUDGED_BY)
+SETS = {"mixed": tuple(KINDS), **{kind: (kind,) for kind in KINDS}}
+SEEDS = (1, 2, 3)
+COUNT = 300
+
+# Of one measure, by system and query.
+Values = Mapping[str, Mapping[str, float]]
+
+
+def values_of(
+    collection: Collection, queries: Any, qrels: Any, measures: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the values of all systems by measure, system and query."""
+    asked = Asked.of(queries, qrels, measures, {})
+    test_set = TestSet.of(collection, queries, asked.qrels, measures=measures, k=10)
+    retrievers = [collection.retriever(name) for name in SYSTEMS]
+    found: dict[str, dict[str, dict[str, float]]] = {measure: {} for measure in measures}
+    for one in asked.asking(retrievers, collection):
+        ranking = run_system(one, test_set).run.ranking
+        per_query = evaluate(ranking, test_set.qrels, test_set.measures)
+        for measure, values in per_query.items():
+            found[measure][one.name] = dict(values)
+    return found
+
+
+def measure(data: Data) -> dict[str, Any]:
+    """Return the values of all systems on one collection, by judgments and by made queries."""
+    with quality.build(collection_folder(f"known-items-{data.name}"), data, SYSTEMS) as collection:
+        queries, qrels = read_queries(data.file("queries.jsonl")), read_qrels(data.file(data.qrels))
+        judged = values_of(collection, queries, qrels, [JUDGED_BY])[JUDGED_BY]
+        made = {}
+        for name, kinds in SETS.items():
+            for seed in SEEDS:
+                some = make_queries(collection, COUNT, kinds=kinds, seed=seed)
+                made[f"{name} {seed}"] = values_of(collection, some, None, MEASURES)
+                print(data.name, name, seed, some, flush=True)
+    return {"judged": judged, "made": made}
+
+
+def compared(judged: Values, made: Values) -> dict[str, Any]:
+    """Compare two orders of the same systems: by judgments and by made queries.
+
+    `tau` is Kendall's. Of the pairs that differ significantly by judgments, `reversed` have the
+    other order by made queries, and `contradicted` significantly so. Of the `claimed` pairs, which
+    differ significantly by made queries, `confirmed` have the same order by judgments. `answers`
+    are whether contextual embeddings are needed, by judgments and by made queries.
+    """
+    real, other = significance.all_pairs(judged), significance.all_pairs(made)
+    both = [(real[pair], other[pair]) for pair in combinations(judged, 2)]
+    agreeing = [_sign(a.mean) * _sign(b.mean) for a, b in both]
+    decided = [(a, b) for a, b in both if a.significant]
+    wrong = [b for a, b in decided if a.mean * b.mean < 0]
+    claimed = [(a, b) for a, b in both if b.significant]
+    return {
+        "queries": len(next(iter(made.values()))),
+        "tau": sum(agreeing) / len(agreeing),
+        "pairs": len(both),
+        "significant": len(decided),
+        "reversed": len(wrong),
+        "contradicted": sum(b.significant for b in wrong),
+        "claimed": len(claimed),
+        "confirmed": sum(a.mean * b.mean > 0 for a, b in claimed),
+        "answers": [_needs_contextual(judged), _needs_contextual(made)],
+    }
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _needs_contextual(values: Values) -> bool:
+    """Return whether every system without a contextual model is significantly worse."""
+    best, tested = compared_with_best(values)
+    return best not in WITHOUT and all(
+        tested[name].significant and tested[name].mean < 0 for name in WITHOUT
+    )
+
+
+def summary(kept: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each measure and set of queries: figures by collection and seed."""
+    rows = []
+    for name in SETS:
+        for by in MEASURES:
+            figures = {
+                collection: [
+                    compared(values["judged"], values["made"][f"{name} {seed}"][by])
+                    for seed in SEEDS
+                ]
+                for collection, values in kept.items()
+            }
+            rows.append({"kinds": name, "measure": by, "collections": figures})
+    return rows
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure the named collections, or else write the results of all."""
+    RECIPES.update(MORE_RECIPES)
+    kept = {}
+    for data in COLLECTIONS:
+        path = collection_folder(f"known-items-{data.name}.json")
+        if data.name in names or (not names and not path.exists()):
+            path.write_text(json.dumps(measure(data)))
+        if not names:
+            kept[data.name] = json.loads(path.read_text())
+    if names:
+        return
+    rows = summary(kept)
+    files = [data.file(one) for data in COLLECTIONS for one in ("corpus.jsonl", data.qrels)]
+    facts = {
+        "data": "; ".join(data.label for data in COLLECTIONS),
+        "data_checksum": checksum(*files),
+        "command": COMMAND,
+        "systems": SYSTEMS,
+        "judged_by": JUDGED_BY,
+        "made": f"{COUNT} queries of each set, seeds {', '.join(map(str, SEEDS))}",
+    }
+    means = {
+        name: {system: _mean(of) for system, of in values["judged"].items()}
+        for name, values in kept.items()
+    }
+    save("known_items", {"certificate": certificate(**facts), "judged": means, "rows": rows})
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
