@@ -41,8 +41,8 @@ class Given:
 
         if self.queries is None and self.dataset is None:
             raise click.UsageError(
-                "Give --queries FILE, or --dataset NAME; or --queries made:300 for queries that "
-                "are made from the collection."
+                "Give --queries FILE, or --dataset NAME. Without queries of your own, have them "
+                "made from the collection: --queries made:300."
             )
         if self.queries and is_made(self.queries):
             if self.qrels or self.dataset:
