@@ -102,10 +102,10 @@ def _dearer(one: Row, other: Row) -> str:
     times = one.latency.total.p50 / max(other.latency.total.p50, 1e-6)
     building = one.cost.building_seconds - other.cost.building_seconds
     disk = one.cost.disk_size - other.cost.disk_size
+    space = f"{'+' if disk > 0 else MINUS}{format_bytes(abs(disk))} of" if disk else "the same"
     return (
         f"{times:.2g} times the time a query ({one.latency.total.p50:.2g} against "
-        f"{other.latency.total.p50:.2g} ms), {signed(building, 1)} s of building and "
-        f"{'+' if disk >= 0 else MINUS}{format_bytes(abs(disk))} of disk"
+        f"{other.latency.total.p50:.2g} ms), {signed(building, 1)} s of building and {space} disk"
     )
 
 

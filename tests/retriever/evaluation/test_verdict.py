@@ -83,7 +83,7 @@ def test_the_lines_say_what_is_enough_what_the_best_costs_and_what_would_change_
     )
     assert costs == (
         "minilm costs 10 times the time a query (10 against 1 ms), +99.0 s of building and "
-        "+0 B of disk; about 95 queries needed to distinguish."
+        "the same disk; about 95 queries needed to distinguish."
     )
 
 
