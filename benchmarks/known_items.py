@@ -2,8 +2,8 @@
 
 Needs RETRIEVER_DATA. On collections with judgments, systems are ordered by real queries and by
 queries made from the documents, of each kind and mixed. Each collection's values are kept in
-`.cache/`; with none named, all are measured and `results/known_items.json` is written from what is
-kept, and the figures that the library prints with a verdict, `retriever/known_items/trust.json`.
+`.cache/`; with none named, all are measured, and `results/known_items.json` is written from what is
+kept. The library prints the sum with a verdict: `retriever/known_items/trust.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import quality
 from benchmarks.certificate import certificate, checksum, collection_folder, save
 from benchmarks.quality import CRANFIELD, RECIPES, SCIFACT, Data
-from benchmarks.weightings import ADI
+from benchmarks.weightings import ADI, TITLES
 from retriever import Collection, read_qrels, read_queries
 from retriever.comparison.made import KNOWN_ITEM_MEASURES, Asked
 from retriever.comparison.system_run import run_system
@@ -45,6 +45,8 @@ JUDGED_BY = "nDCG@10"
 MEASURES = (*KNOWN_ITEM_MEASURES, JUDGED_BY)
 SETS = {"mixed": tuple(KINDS), **{kind: (kind,) for kind in KINDS}}
 SEEDS = (1, 2, 3)
+# Figures of which a table shows the sum over seeds.
+SUMMED = ("significant", "reversed", "contradicted", "claimed", "confirmed")
 COUNT = 300
 
 # Of one measure, by system and query.
@@ -173,6 +175,34 @@ def main(names: Sequence[str]) -> None:
         for name, values in kept.items()
     }
     save("known_items", {"certificate": certificate(**facts), "judged": means, "rows": rows})
+
+
+def table(kept: Mapping[str, Any]) -> str:
+    """Return the results as Markdown: a row for each set and measure, columns for collections.
+
+    Kendall's tau is the mean over seeds, other figures are sums over seeds.
+    """
+    names = list(kept["judged"])
+    titles = [f"{TITLES[name]}: tau | reversed | confirmed" for name in names]
+    lines = [
+        f"| queries | measure | {' | '.join(titles)} |",
+        f"|---|---|{'---:|' * 3 * len(names)}",
+    ]
+    for row in kept["rows"]:
+        cells = [cell for name in names for cell in _cells(row["collections"][name])]
+        lines.append(f"| {row['kinds']} | {row['measure']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(figures: Sequence[Mapping[str, Any]]) -> list[str]:
+    total = {name: sum(one[name] for one in figures) for name in SUMMED}
+    tau = sum(one["tau"] for one in figures) / len(figures)
+    contradicted = f" ({total['contradicted']})" if total["contradicted"] else ""
+    return [
+        f"{tau:.2f}",
+        f"{total['reversed']}{contradicted} of {total['significant']}",
+        f"{total['confirmed']} of {total['claimed']}",
+    ]
 
 
 def _mean(values: Mapping[str, float]) -> float:

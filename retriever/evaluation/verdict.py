@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retriever.evaluation.results import Row
 
 # What a verdict answers: whether contextual embeddings are needed here, or why that is not known.
-NO, YES, NO_JUDGMENTS, ONE_KIND = "no", "yes", "no judgments", "one kind"
+NO, YES, NO_JUDGMENTS, TOO_FEW, ONE_KIND = "no", "yes", "no judgments", "too few", "one kind"
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,11 @@ class Verdict:
     """Whether the systems that need no contextual model are worse than the best system.
 
     `answer` is `no` if one of them is not distinguishably worse than the best, else `yes`; or
-    `no judgments`, or `one kind` if all systems have a contextual model or none has. `best` is the
-    best system in the first measure; `enough` the cheapest that is not distinguishably worse, which
-    may be the best itself: the one with the least time to build and to answer as many queries as
-    there are documents. `difference` is that of `enough` minus `best`, tested with all other
+    `no judgments`, `too few` if there are so few queries that nothing could be significant, or
+    `one kind` if all systems have a contextual model or none has. `best` is the best system in the
+    first measure; `enough` the cheapest that is not distinguishably worse, of those without a
+    contextual model if any is: the one with the least time to build and to answer as many queries
+    as there are documents. `difference` is that of `enough` minus `best`, tested with all other
     systems' and corrected by Holm; None if they are one system. `without` is the best system that
     needs no contextual model, and `lost` its difference from the best; None if that is itself.
     """
@@ -51,6 +52,8 @@ def verdict_of(
         return Verdict(NO_JUDGMENTS if not measures else ONE_KIND)
     measure = measures[0]
     values = {name: per_query[name][measure] for name in measured}
+    if len(next(iter(values.values()))) < significance.FEWEST:
+        return Verdict(TOO_FEW)
     best, tested = compared_with_best(values, seed)
     as_good = [best, *(n for n, d in tested.items() if not d.significant or d.mean >= 0)]
     enough = min(as_good, key=lambda name: work(measured[name], documents))

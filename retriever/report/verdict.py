@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from indexes.errors import pluralize
 from retriever.evaluation.results import ComparisonResults, Row
-from retriever.evaluation.significance import Difference
-from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, YES, Verdict
+from retriever.evaluation.significance import FEWEST, Difference
+from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, TOO_FEW, YES, Verdict
 from retriever.formatting import decimals, format_bytes
 from retriever.report.headline import needed, signed
 from retriever.report.lines import label_of
@@ -35,6 +36,9 @@ def _answer(comparison: ComparisonResults, verdict: Verdict) -> str:
             "Cannot be said without judgments: give --qrels FILE, or let queries be made from the "
             "corpus with --queries made:300."
         )
+    if verdict.answer == TOO_FEW:
+        few = pluralize(len(comparison.queries), "judged query is", "judged queries are")
+        return f"Cannot be said: {few} too few; at least {FEWEST} can show a difference."
     if verdict.answer == ONE_KIND:
         have = [row for row in comparison.rows.values() if row.cost]
         lacks = "without" if any(row.contextual for row in have) else "with"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -46,7 +47,8 @@ def plain_comparison(comparison: ComparisonResults) -> str:
 
 def comparison_parts(comparison: ComparisonResults) -> Iterator[Table | Text]:
     """Yield the verdict, the tables, and the load that latency was measured under."""
-    yield from (Text(line, overflow="fold") for line in verdict_lines(comparison))
+    for number, line in enumerate(verdict_lines(comparison)):
+        yield Text(textwrap.fill(line, WIDTH), style="bold" if number == 0 else "")
     yield from comparison_tables(comparison)
     if load := comparison.load:
         style = "bold yellow" if load.is_busy else "dim"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from retriever.evaluation.results import Agreement, Query
-from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, YES, verdict_of, work
+from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, TOO_FEW, YES, verdict_of, work
 from retriever.report.exports import json_lines
 from retriever.report.headline import headline
 from retriever.report.verdict import verdict_lines
@@ -110,6 +110,19 @@ def test_how_far_to_trust_made_queries_is_the_last_line():
 def test_the_line_says_which_kind_is_missing(contextual, lacks):
     (line,) = verdict_lines(over(WORSE, contextual))
     assert line.endswith(f"Cannot be said: no system {lacks} a contextual model was compared.")
+
+
+def test_of_fewer_queries_than_can_show_a_difference_there_is_no_answer():
+    made = over(WORSE)
+    few = {
+        name: {MEASURE: {one: of[MEASURE][one] for one in IDS[:5]}}
+        for name, of in made.per_query.items()
+    }
+    found = verdict_of(made.rows, few, made.measures, 3)
+    assert found.answer == TOO_FEW
+    queries = {one: made.queries[one] for one in IDS[:5]}
+    (line,) = verdict_lines(replace(made, verdict=found, queries=queries))
+    assert line.endswith("5 judged queries are too few; at least 6 can show a difference.")
 
 
 def test_without_judgments_the_line_says_how_to_get_an_answer():
