@@ -127,7 +127,7 @@ def _needs_contextual(values: Values) -> bool:
     """Return whether every system without a contextual model is significantly worse."""
     best, tested = compared_with_best(values)
     return best not in WITHOUT and all(
-        tested[name].significant and tested[name].mean < 0 for name in WITHOUT
+        one.significant and one.mean < 0 for name, one in tested.items() if name in WITHOUT
     )
 
 

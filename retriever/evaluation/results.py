@@ -212,6 +212,11 @@ class ComparisonResults:
         return bool(self.measures)
 
     @property
+    def kind_of_queries(self) -> str:
+        """`judged` queries, or `made` ones if they were made from the corpus; "" if neither."""
+        return "" if not self.judged else "made" if self.trust else "judged"
+
+    @property
     def measure(self) -> str:
         """The first measure, which decides wins and differences.
 

@@ -37,7 +37,8 @@ def _answer(comparison: ComparisonResults, verdict: Verdict) -> str:
             "corpus with --queries made:300."
         )
     if verdict.answer == TOO_FEW:
-        few = pluralize(len(comparison.queries), "judged query is", "judged queries are")
+        kind = comparison.kind_of_queries
+        few = pluralize(len(comparison.queries), f"{kind} query is", f"{kind} queries are")
         return f"Cannot be said: {few} too few; at least {FEWEST} can show a difference."
     if verdict.answer == ONE_KIND:
         have = [row for row in comparison.rows.values() if row.cost]
@@ -77,8 +78,8 @@ def _costs(comparison: ComparisonResults, verdict: Verdict) -> str:
     rows = comparison.rows
     if verdict.answer == YES:
         costs = _dearer(rows[verdict.best], rows[verdict.without])
-        enough = verdict.enough
-        cheaper = "" if enough == verdict.best else f", {enough} not distinguishably worse for less"
+        as_good = f", {verdict.enough} not distinguishably worse for less"
+        cheaper = "" if verdict.enough == verdict.best else as_good
         return (
             f"{verdict.best} costs {costs}{cheaper}. More queries will hardly change this; a "
             "better system without a contextual model may."

@@ -135,7 +135,8 @@ def _times(comparison: ComparisonResults) -> list[PaperCell]:
 
 
 def _asked(comparison: ComparisonResults) -> str:
-    queries = pluralize(len(comparison.queries), "judged query", "judged queries")
+    kind = comparison.kind_of_queries
+    queries = pluralize(len(comparison.queries), f"{kind} query", f"{kind} queries")
     return f"{queries}, {comparison.environment.get('collection', '')}".removesuffix(", ")
 
 

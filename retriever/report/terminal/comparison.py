@@ -66,8 +66,8 @@ def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
         for heading, lines in _sections(comparison, list(comparison.rows.values()))
         if lines
     ]
-    judged, against = "judged " if comparison.judged else "", comparison.baseline
-    queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
+    kind, against = f"{comparison.kind_of_queries} ".lstrip(), comparison.baseline
+    queries = pluralize(len(comparison.queries), f"{kind}query", f"{kind}queries")
     marks = f"; ▲▼ significantly different from {against}" if against else ""
     if comparison.pairs and not against:
         marks = "; ▲▼ significantly different, of all pairs"

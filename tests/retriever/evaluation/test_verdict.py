@@ -9,7 +9,7 @@ from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, TOO_FEW, YE
 from retriever.report.exports import json_lines
 from retriever.report.headline import headline
 from retriever.report.verdict import verdict_lines
-from tests.support.samples import compared, cost, latency, row
+from tests.support.samples import MEASURE, compared, cost, latency, row
 
 IDS = [f"q{number}" for number in range(12)]
 # By system: milliseconds a query, seconds to build.

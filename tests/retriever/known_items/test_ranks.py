@@ -11,6 +11,7 @@ from retriever.known_items.finders import with_rests
 from retriever.known_items.items import KnownItem, MadeQueries
 from retriever.known_items.making import make_queries
 from retriever.known_items.rests import Rests
+from retriever.search.reranked import reranked
 from tests.support.toy import Axes, refused
 
 # Frequent words are shared, so that every query finds several documents.
@@ -133,6 +134,25 @@ def test_rests_are_encoded_as_documents_and_queries_as_queries(compass):
     hits = found.run({"q": "west"}, 10).ranking["q"]
     # The rest is (1, 0, 0) as a document; as a query it would be (1, 1, 0).
     assert [(doc_id, round(score, 4)) for doc_id, score in hits][-1] == ("n", 0.0)
+
+
+class Reads:
+    """A reranker that prefers short texts, and keeps what it read."""
+
+    name, seen = "reads", ()
+
+    def scores(self, query, documents):
+        self.seen = {one.doc_id: one.text for one in documents}
+        return np.array([-len(one.text) for one in documents], np.float32)
+
+
+def test_a_reranker_reads_the_rest_and_not_the_document(compass):
+    made = MadeQueries([KnownItem("q", "east", "n", "east east up")])
+    reader = Reads()
+    of_three = reranked(compass.retriever("axes"), reader)
+    found = with_rests(of_three, compass, Rests(made, None)).run({"q": "east"}, 10).ranking["q"]
+    assert reader.seen == {"n": "east east up", "e": "east", "u": "up up east"}
+    assert [doc_id for doc_id, _ in found] == ["e", "u", "n"]
 
 
 def test_made_queries_take_no_judgments_and_no_runs(compass):
