@@ -41,9 +41,14 @@ WITHOUT = ("hashing", "glove", "glove-sif", "glove-tfidf", "bm25", "fused-glove"
 CONTEXTUAL = ("minilm", "fused", "cascaded")
 SYSTEMS = (*WITHOUT, *CONTEXTUAL)
 JUDGED_BY = "nDCG@10"
-# Measures of made queries: those that reports show, and one more.
-MEASURES = (*KNOWN_ITEM_MEASURES, JUDGED_BY)
-SETS = {"mixed": tuple(KINDS), **{kind: (kind,) for kind in KINDS}}
+# The first measure of reports, which decides.
+MADE_BY = KNOWN_ITEM_MEASURES[0]
+SETS = {
+    **{kind: (kind,) for kind in KINDS},
+    "title and first": ("title", "first"),
+    "title, first and middle": ("title", "first", "middle"),
+    "all": tuple(KINDS),
+}
 SEEDS = (1, 2, 3)
 # Figures of which a table shows the sum over seeds.
 SUMMED = ("significant", "reversed", "contradicted", "claimed", "confirmed")
@@ -54,18 +59,16 @@ Values = Mapping[str, Mapping[str, float]]
 
 
 def values_of(
-    collection: Collection, queries: Any, qrels: Any, measures: Sequence[str]
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the values of all systems by measure, system and query."""
-    asked = Asked.of(queries, qrels, measures, {})
-    test_set = TestSet.of(collection, queries, asked.qrels, measures=measures, k=10)
+    collection: Collection, queries: Any, qrels: Any, measure: str
+) -> dict[str, dict[str, float]]:
+    """Return the values of all systems in a measure, by system and query."""
+    asked = Asked.of(queries, qrels, [measure], {})
+    test_set = TestSet.of(collection, queries, asked.qrels, measures=[measure], k=10)
     retrievers = [collection.retriever(name) for name in SYSTEMS]
-    found: dict[str, dict[str, dict[str, float]]] = {measure: {} for measure in measures}
+    found = {}
     for one in asked.asking(retrievers, collection):
         ranking = run_system(one, test_set).run.ranking
-        per_query = evaluate(ranking, test_set.qrels, test_set.measures)
-        for measure, values in per_query.items():
-            found[measure][one.name] = dict(values)
+        found[one.name] = dict(evaluate(ranking, test_set.qrels, [measure])[measure])
     return found
 
 
@@ -75,21 +78,50 @@ def measure(data: Data, path: Path) -> None:
     After each set of queries, so that an interrupted call resumes.
     """
     kept = json.loads(path.read_text()) if path.exists() else {"judged": {}, "made": {}}
+    kept["figures"] = {}
     with quality.build(collection_folder(f"known-items-{data.name}"), data, SYSTEMS) as collection:
+        for name in SYSTEMS:
+            collection.build(name)  # what an interrupted build left
         if not kept["judged"]:
             queries = read_queries(data.file("queries.jsonl"))
             qrels = read_qrels(data.file(data.qrels))
-            kept["judged"] = values_of(collection, queries, qrels, [JUDGED_BY])[JUDGED_BY]
-        for seed, (name, kinds) in product(SEEDS, SETS.items()):
-            if (key := f"{name} {seed}") not in kept["made"]:
-                some = make_queries(collection, COUNT, kinds=kinds, seed=seed)
-                first = kept["made"].get(f"{name} {SEEDS[0]}")
+            kept["judged"] = values_of(collection, queries, qrels, JUDGED_BY)
+        for seed, kind in product(SEEDS, KINDS):
+            if (key := f"{kind} {seed}") not in kept["made"]:
+                some = make_queries(collection, COUNT, kinds=[kind], seed=seed)
+                first = kept["made"].get(f"{kind} {SEEDS[0]}")
                 # Where documents are few, all give their queries, whatever the seed.
                 if first is None or len(some) == COUNT:
-                    first = values_of(collection, some, None, MEASURES)
+                    first = values_of(collection, some, None, MADE_BY)
                 kept["made"][key] = first
                 path.write_text(json.dumps(kept))
                 print(data.name, seed, some, flush=True)
+    kept["figures"] = {name: figures(kept, kinds) for name, kinds in SETS.items()}
+    path.write_text(json.dumps(kept))
+
+
+def figures(kept: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the figures of a set of queries for each seed; one where all seeds give the same."""
+    sets = [together(kept["made"], kinds, seed) for seed in SEEDS]
+    different = [made for place, made in enumerate(sets) if made and made not in sets[:place]]
+    return [compared(kept["judged"], made) for made in different]
+
+
+def together(made: Mapping[str, Values], kinds: Sequence[str], seed: int) -> Values | None:
+    """Return the values for queries of several kinds, as many as of one; None if one is missing.
+
+    Of each kind, those of other documents. Where documents are few, all queries.
+    """
+    parts = [made.get(f"{kind} {seed}", {}) for kind in kinds]
+    if not all(parts):
+        return None
+    chosen: dict[str, dict[str, float]] = {}
+    for place, part in enumerate(parts):
+        for system, values in part.items():
+            ids = sorted(values)
+            some = ids[place :: len(kinds)] if len(ids) == COUNT else ids
+            chosen.setdefault(system, {}).update({one: values[one] for one in some})
+    return chosen
 
 
 def compared(judged: Values, made: Values) -> dict[str, Any]:
@@ -131,23 +163,6 @@ def _needs_contextual(values: Values) -> bool:
     )
 
 
-def summary(kept: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each measure and set of queries: figures by collection and seed."""
-    rows = []
-    for name in SETS:
-        for by in MEASURES:
-            figures = {
-                collection: [
-                    compared(values["judged"], made[by])
-                    for seed in SEEDS
-                    if (made := values["made"].get(f"{name} {seed}"))
-                ]
-                for collection, values in kept.items()
-            }
-            rows.append({"kinds": name, "measure": by, "collections": figures})
-    return rows
-
-
 def main(names: Sequence[str]) -> None:
     """Measure the named collections, or else write the results of all."""
     RECIPES.update(MORE_RECIPES)
@@ -160,7 +175,9 @@ def main(names: Sequence[str]) -> None:
             kept[data.name] = json.loads(path.read_text())
     if names:
         return
-    rows = summary(kept)
+    rows = {
+        name: {collection: of["figures"][name] for collection, of in kept.items()} for name in SETS
+    }
     files = [data.file(one) for data in COLLECTIONS for one in ("corpus.jsonl", data.qrels)]
     facts = {
         "data": "; ".join(data.label for data in COLLECTIONS),
@@ -168,6 +185,7 @@ def main(names: Sequence[str]) -> None:
         "command": COMMAND,
         "systems": SYSTEMS,
         "judged_by": JUDGED_BY,
+        "made_by": MADE_BY,
         "made": f"{COUNT} queries of each set, seeds {', '.join(map(str, SEEDS))}",
     }
     means = {
@@ -178,25 +196,25 @@ def main(names: Sequence[str]) -> None:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """Return the results as Markdown: a row for each set and measure, columns for collections.
+    """Return the results as Markdown: a row for each set of queries, columns for collections.
 
     Kendall's tau is the mean over seeds, other figures are sums over seeds.
     """
     names = list(kept["judged"])
     titles = [f"{TITLES[name]}: tau | reversed | confirmed" for name in names]
     lines = [
-        f"| queries | measure | {' | '.join(titles)} |",
-        f"|---|---|{'---:|' * 3 * len(names)}",
+        f"| queries | {' | '.join(titles)} |",
+        f"|---|{'---:|' * 3 * len(names)}",
     ]
-    for row in kept["rows"]:
-        cells = [cell for name in names for cell in _cells(row["collections"][name])]
-        lines.append(f"| {row['kinds']} | {row['measure']} | {' | '.join(cells)} |")
+    for kinds, found in kept["rows"].items():
+        cells = [cell for name in names for cell in _cells(found[name])]
+        lines.append(f"| {kinds} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cells(figures: Sequence[Mapping[str, Any]]) -> list[str]:
-    total = {name: sum(one[name] for one in figures) for name in SUMMED}
-    tau = sum(one["tau"] for one in figures) / len(figures)
+def _cells(of_seeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    total = {name: sum(one[name] for one in of_seeds) for name in SUMMED}
+    tau = sum(one["tau"] for one in of_seeds) / len(of_seeds)
     contradicted = f" ({total['contradicted']})" if total["contradicted"] else ""
     return [
         f"{tau:.2f}",

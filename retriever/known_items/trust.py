@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from retriever.known_items.kinds import KINDS
 
 @dataclass(frozen=True)
 class Trust:
@@ -27,15 +28,14 @@ class Trust:
 
 
 COLLECTIONS = "SciFact, Cranfield and ADI"
-# By kind of query, and for all kinds together.
-MEASURED: dict[str, Trust] = {}
-MIXED = "mixed"
+# By the kinds of queries, in the order of `KINDS`.
+MEASURED: dict[tuple[str, ...], Trust] = {}
 
 
 def trust_in(kinds: Iterable[str]) -> str:
-    """Return a sentence on how far to trust verdicts by queries of some kinds; "" if unknown."""
-    some = list(kinds)
-    found = MEASURED.get(some[0] if len(some) == 1 else MIXED)
+    """Return a sentence on how far to trust verdicts by queries of some kinds."""
+    some = set(kinds)
+    found = MEASURED.get(tuple(kind for kind in KINDS if kind in some))
     if found is None:
         return "How far to trust verdicts by queries of this kind was not measured."
     return (

@@ -5,26 +5,27 @@ import json
 import pytest
 
 from benchmarks.certificate import RESULTS
-from benchmarks.known_items import compared
+from benchmarks.known_items import SETS, compared
+from retriever.known_items.kinds import KINDS
 from retriever.known_items.trust import MEASURED, trust_in
 
 KEPT = json.loads((RESULTS / "known_items.json").read_text())
-ROWS = {row["kinds"]: row["collections"] for row in KEPT["rows"] if row["measure"] == "RR@100"}
+ROWS = KEPT["rows"]
 
 
-@pytest.mark.parametrize("kinds", sorted(ROWS))
-def test_verdicts_print_what_was_measured(kinds):
-    figures = [one for of in ROWS[kinds].values() for one in of]
-    found = MEASURED[kinds]
-    for name in ("significant", "reversed", "claimed", "confirmed"):
-        assert getattr(found, name) == sum(one[name] for one in figures), name
-    means = [sum(one["tau"] for one in of) / len(of) for of in ROWS[kinds].values()]
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_verdicts_print_what_was_measured(name):
+    figures = [one for of in ROWS[name].values() for one in of]
+    found = MEASURED[SETS[name]]
+    for count in ("significant", "reversed", "claimed", "confirmed"):
+        assert getattr(found, count) == sum(one[count] for one in figures), count
+    means = [sum(one["tau"] for one in of) / len(of) for of in ROWS[name].values()]
     assert found.tau == pytest.approx(sum(means) / len(means), abs=0.005)
 
 
 def test_a_verdict_says_how_often_such_a_verdict_was_right():
-    found = MEASURED["mixed"]
-    said = trust_in(["title", "first"])
+    found = MEASURED[tuple(KINDS)]
+    said = trust_in(reversed(list(KINDS)))
     assert f"{found.confirmed} of {found.claimed} significant differences by such queries" in said
     assert trust_in(["own"]) == (
         "How far to trust verdicts by queries of this kind was not measured."
