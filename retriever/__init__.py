@@ -29,6 +29,8 @@ _NAMES = {
         *("SparseEmbedder", "StaticEmbedder", "load_embedder"),
     ],
     "retriever.formats": ["read_qrels", "read_queries", "write_qrels", "write_queries"],
+    "retriever.known_items.items": ["MadeQueries"],
+    "retriever.known_items.making": ["make_queries"],
     "retriever.search.results": ["Hit", "Hits", "Run"],
     "retriever.search.retriever": ["Retriever"],
     "retriever.splitting": ["Sentences", "Words"],
@@ -61,6 +63,8 @@ if TYPE_CHECKING:  # What `__getattr__` does, for type checkers: these do not co
     from retriever.formats import read_queries as read_queries
     from retriever.formats import write_qrels as write_qrels
     from retriever.formats import write_queries as write_queries
+    from retriever.known_items.items import MadeQueries as MadeQueries
+    from retriever.known_items.making import make_queries as make_queries
     from retriever.search.results import Hit as Hit
     from retriever.search.results import Hits as Hits
     from retriever.search.results import Run as Run

@@ -18,6 +18,7 @@ from retriever.cli.evaluate import evaluate
 from retriever.cli.exchange import copy, export, list_documents, rename
 from retriever.cli.fusion_weights import tune_fusion
 from retriever.cli.indexes import drop, info, runtime, tune
+from retriever.cli.made.command import queries
 from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.running.group import Group
 from retriever.cli.search import search
@@ -63,6 +64,7 @@ USE = (
     distill,
     search,
     word,
+    queries,
     compare,
     evaluate,
     tune_fusion,

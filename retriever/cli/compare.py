@@ -32,7 +32,9 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     "--queries",
     metavar="FILE",
     multiple=True,
-    help="JSON lines, CSV, TSV, TREC topics, or text with one query per line.",
+    help="JSON lines, CSV, TSV, TREC topics, or text with one query per line. Or made:300 for "
+    "queries made from the collection (made:FILE for those of `retriever queries`), which need no "
+    "judgments.",
 )
 @options.query_columns
 @options.qrels(" Without judgments: agreement and cost only.", multiple=True)
@@ -73,7 +75,10 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
 @options.drop_self
 @click.option("--memory", is_flag=True, help="Measure the memory of each open system.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), help="Random seed of the resampling. Default: fixed."
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Random seed of the resampling, and of the documents that queries are made from. "
+    "Default: fixed.",
 )
 @click.option(
     "--why",
@@ -155,7 +160,8 @@ def compare(
     for_one: dict[str, object] = {"run": others, "runs": runs, "html": html, "plots": plots}
     _check_for_one(library, **for_one, query_vectors=vectors, why=why, label_file=label_file)
     asked |= {"vectors": dict(vectors), "rerank_options": dict(asked["rerank_options"])}
-    inputs = (*queries, *qrels, label_file, *others, *asked["vectors"].values())
+    named = (one.removeprefix(files.MADE) for one in queries)
+    inputs = (*named, *qrels, label_file, *others, *asked["vectors"].values())
     tables = files.Tables(latex, markdown)
     if runs:
         files.keep_apart(runs, others)
@@ -169,8 +175,10 @@ def compare(
     if plots:
         check_writable(folder=plots)
         font_file()
-    given = [one.read(columns) for one in files.given_for(library, queries, qrels, datasets)]
-    if tables.wanted and any(judgments is None for _, judgments in given):
+    wanted = files.given_for(library, queries, qrels, datasets)
+    given = [one.read(columns, asked["seed"]) for one in wanted]
+    made = [one for one in queries if files.is_made(one)]
+    if tables.wanted and not made and any(judgments is None for _, judgments in given):
         raise click.UsageError("A table for a paper needs judgments: --qrels FILE.")
     if len(library) > 1:
         _several(library, given, tables, asked, as_json=as_json, as_csv=as_csv)
@@ -215,7 +223,6 @@ def _compare_one(
     """Compare the indexes of one collection as the options ask for."""
     from retriever.collection import Collection
     from retriever.comparison.compare import compare as library_compare
-    from retriever.evaluation.measures import DEFAULT_MEASURES
     from retriever.evaluation.significance import SEED
 
     rest = dict(asked)
@@ -226,7 +233,7 @@ def _compare_one(
             list(indexes) or collection.index_names(),
             texts,
             judgments,
-            measures=measures or DEFAULT_MEASURES,
+            measures=measures or None,
             runs=runs,
             seed=SEED if seed is None else seed,
             command=shlex.join(["retriever", *sys.argv[1:]]),

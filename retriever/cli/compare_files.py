@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from retriever.evaluation.macro_average import SeveralComparisons
     from retriever.search.queries import Query
 
+MADE = "made:"
 Judgments = dict[str, dict[str, int]] | None
 
 
@@ -26,22 +27,47 @@ class Given:
     queries: str | None
     qrels: str | None
     dataset: str | None
+    library: Path
 
     def read(
-        self, columns: Mapping[str, Any] | None = None
+        self, columns: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> tuple[Mapping[str, Query], Judgments]:
-        """Return queries and judgments; files take precedence over those of the dataset."""
+        """Return queries and judgments; files take precedence over those of the dataset.
+
+        Queries that are made from the collection (`made:300`) are drawn by `seed`.
+        """
         from retriever.datasets.ir_datasets_loader import load_named
         from retriever.formats import read_mixed_queries, read_qrels
 
         if self.queries is None and self.dataset is None:
-            raise click.UsageError("Give --queries FILE, or --dataset NAME.")
+            raise click.UsageError(
+                "Give --queries FILE, or --dataset NAME. Without queries of your own, have them "
+                "made from the collection: --queries made:300."
+            )
+        if self.queries and is_made(self.queries):
+            if self.qrels or self.dataset:
+                raise click.UsageError("Made queries need no judgments: leave them out.")
+            return self._made(self.queries, seed), None
         named = load_named(self.dataset) if self.dataset is not None else None
         texts: Mapping[str, Query] = named.queries if named else {}
         if self.queries:
             texts = read_mixed_queries(self.queries, **(columns or {}))
         judgments = read_qrels(self.qrels) if self.qrels else named.qrels if named else {}
         return texts, judgments or None
+
+    def _made(self, queries: str, seed: int | None) -> Mapping[str, Query]:
+        from retriever.collection import Collection
+        from retriever.evaluation.significance import SEED
+        from retriever.known_items.files import made_queries
+
+        with Collection.open(self.library) as collection:
+            what = queries.removeprefix(MADE)
+            return made_queries(what, collection, SEED if seed is None else seed)
+
+
+def is_made(queries: str) -> bool:
+    """Return whether queries are to be made from the collection: `made:300`."""
+    return queries.startswith(MADE)
 
 
 def given_for(
@@ -61,7 +87,7 @@ def given_for(
     columns: list[list[str | None]] = [
         [*values] or [None] * len(libraries) for values in options.values()
     ]
-    return [Given(*one) for one in zip(*columns, strict=True)]
+    return [Given(*one) for one in zip(*columns, libraries, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from retriever.comparison.cost import cost_of, open_memory
 from retriever.comparison.environment import collect_environment
 from retriever.comparison.given import given_notes, given_queries, retrievers_of
 from retriever.comparison.load import LoadMeter
+from retriever.comparison.made import Asked
 from retriever.comparison.notes import comparison_notes, judged_notes
 from retriever.comparison.reranked import Reranked
 from retriever.comparison.statistics import (
@@ -34,13 +35,15 @@ from retriever.embedders.base import WordCounting
 from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.evaluation import significance
 from retriever.evaluation.inputs import GivenQrels, GivenRun
-from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means
+from retriever.evaluation.measures import evaluate, means
 from retriever.evaluation.rank_biased_overlap import disagreement
 from retriever.evaluation.results import Cost, Excerpt, Latency, Query, Row
 from retriever.evaluation.shared_words import SharedWords, excerpt
+from retriever.evaluation.verdict import verdict_of
 from retriever.formats.vectors.reading import VectorSource
 from retriever.indexing.builder import DEFAULT_LANGUAGE
-from retriever.indexing.info import IndexInfo, with_parts
+from retriever.indexing.info import CONTEXTUAL, IndexInfo, with_parts
+from retriever.indexing.reranker_pool import RERANKER
 from retriever.notebooks import progress_or
 from retriever.search.finders import DenseFinder
 from retriever.search.frames import DataFrame, expect_mapping, queries_of
@@ -63,7 +66,7 @@ def compare(
     qrels: GivenQrels | None = None,
     *,
     k: int = 10,
-    measures: Sequence[str] = DEFAULT_MEASURES,
+    measures: Sequence[str] | None = None,
     baseline: str | None = None,
     runs: Mapping[str, GivenRun] | None = None,
     drop_self: bool = False,
@@ -81,7 +84,10 @@ def compare(
 
     `queries` maps ids to texts or to images (`Image.of(path)`), or is a DataFrame (`queries_of`);
     `qrels` maps query ids to graded documents. With judgments, only judged queries are run;
-    without, the comparison has agreement and cost only. Measures are trec_eval's, by their
+    without, the comparison has agreement and cost only. Queries of `make_queries` need none: each
+    system is asked for the rest of the document that a query was made of, ranked among all other
+    documents; see `known_items.finders`. Measures (by default `DEFAULT_MEASURES`, or for such
+    queries `KNOWN_ITEM_MEASURES`) are trec_eval's, by their
     ir_measures names, and so is the order of equal scores in every run (`measures.trec_order`),
     also of those that tie at the cutoff. With `drop_self`, hits whose id equals the query's are
     dropped: for queries that are documents of the collection. `runs` are other systems' answers by
@@ -97,7 +103,7 @@ def compare(
 
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,
-            or pairs without judgments or of one system,
+            made queries with judgments or runs, or pairs without judgments or of one system,
             judgments that name none of the queries, or as `inputs.run_of` and `inputs.qrels_of`.
             Or a query is an image, and an index encodes only text, or an index holds imported
             vectors of an unknown model, and a query has no vector: nothing is run then.
@@ -106,10 +112,14 @@ def compare(
     """
     runs = {} if runs is None else runs
     expect_mapping("the runs", runs, "names")
+    asked = Asked.of(queries, qrels, measures, runs)
+    qrels = asked.qrels
     _check_names(collection, indexes, runs)
-    asked = queries_of(queries)
-    test_set = TestSet.of(collection, asked, qrels, measures=measures, k=k, drop_self=drop_self)
-    given = given_queries(collection, vectors or {}, asked, test_set)
+    texts = queries_of(queries)
+    test_set = TestSet.of(
+        collection, texts, qrels, measures=asked.measures, k=k, drop_self=drop_self
+    )
+    given = given_queries(collection, vectors or {}, texts, test_set)
     retrievers = retrievers_of(collection, indexes, given)
     by_model = Reranked.of(collection, retrievers, rerank_by, rerank_depth, rerank_options)
     retrievers += by_model.retrievers
@@ -122,7 +132,8 @@ def compare(
     for retriever in retrievers:
         retriever.check_takes(Queries(test_set.contents))
     steps = _Steps(progress_or(progress, "comparing"), len(retrievers) * (2 if memory else 1) + 2)
-    system_runs = [steps.done(run_system(one, test_set)) for one in retrievers]
+    asking = asked.asking(retrievers, collection)
+    system_runs = [steps.done(run_system(one, test_set)) for one in asking]
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
     answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
     with LoadMeter() as meter:
@@ -144,8 +155,8 @@ def compare(
     for system_run in system_runs:
         name = system_run.run.name
         cost = cost_of(name, infos, info.documents, memories.get(name))
-        rows[name] = _row(system_run, infos[name], cost, latencies[name], per_query[name], test_set)
-    shares = judged_shares(answers, test_set)
+        rows[name] = _row(system_run, infos, cost, latencies[name], per_query[name], test_set)
+    shares = {} if asked.made else judged_shares(answers, test_set)
     differing = differences_by_system(per_query, test_set.measures, baseline, seed)
     documents = _documents(collection, answers, test_set)
     found = (one for system_run in system_runs for one in with_parts(system_run.run.name, infos))
@@ -174,12 +185,15 @@ def compare(
                 ),
                 *judged_notes(shares, test_set),
                 *given_notes(given),
+                *asked.notes,
             ),
             environment=collect_environment(
                 collection, parts, test_set.queries, test_set.qrels, seed, command
             ),
             load=meter.load if retrievers else None,
             pairs=pairs_by_system(per_query, test_set.measures, seed) if pairs else {},
+            verdict=verdict_of(rows, per_query, test_set.measures, info.documents, seed),
+            trust=asked.trust,
         )
     )
 
@@ -208,12 +222,13 @@ class _Steps:
 
 def _row(
     system_run: SystemRun,
-    info: IndexInfo,
+    infos: Mapping[str, IndexInfo],
     cost: Cost,
     took: Latency,
     per_query: PerQuery,
     test_set: TestSet,
 ) -> Row:
+    info = infos[system_run.run.name]
     combined = "cascaded" if info.options.get("cascade") else "fused"
     structure, exact_quality = "", {}
     if kind_of(info.kind).has_structure:
@@ -235,7 +250,13 @@ def _row(
         query_coverage=system_run.query_coverage,
         corpus_coverage=info.text.coverage,
         index=info,
+        contextual=any(map(_is_contextual, with_parts(info.name, infos))),
     )
+
+
+def _is_contextual(info: IndexInfo) -> bool:
+    """Return whether a contextual model made an index's vectors, or reads its hits."""
+    return info.family == CONTEXTUAL or RERANKER in info.options
 
 
 def _documents(

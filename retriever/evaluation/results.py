@@ -11,6 +11,7 @@ from indexes.images import Image
 from retriever.evaluation.measures import canonical
 from retriever.evaluation.pareto import pareto_front
 from retriever.evaluation.significance import Difference
+from retriever.evaluation.verdict import Verdict
 from retriever.indexing.info import IndexInfo
 from retriever.search.results import Run
 
@@ -115,7 +116,8 @@ class Row:
     `throughput` is in queries per second, all as one batch. An imported run has no latency,
     throughput or cost. Coverages are shares of known words in queries and corpus, None for systems
     that do not count words. `judged_share` is Judged@k, the share of the top k with a grade: where
-    it is low, so may be the quality, for want of judgments. None without judgments.
+    it is low, so may be the quality, for want of judgments. None without judgments. `contextual`
+    says that a contextual model made its vectors or encodes its queries, or that a model reranks.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Row:
     corpus_coverage: float | None = None
     index: IndexInfo | None = None
     judged_share: float | None = None
+    contextual: bool = False
 
     def __getitem__(self, measure: str) -> float:
         """Return the mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
@@ -183,6 +186,8 @@ class ComparisonResults:
     system has in its top `k` or that were judged relevant. `environment` records versions, machine,
     checksums, seed, the command. `load` is that under which latency was measured; None if none was.
     `pairs` are the differences of all pairs by measure, the first minus the second, if asked for.
+    `verdict` says whether contextual embeddings are needed; `trust` is a sentence on how often
+    verdicts by such queries were right, if they were made from the corpus: then nobody judged them.
     """
 
     k: int
@@ -198,11 +203,18 @@ class ComparisonResults:
     environment: Mapping[str, str]
     load: Load | None = None
     pairs: Mapping[tuple[str, str], Mapping[str, Difference]] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    trust: str = ""
 
     @property
     def judged(self) -> bool:
         """Whether there are judgments, and so quality values."""
         return bool(self.measures)
+
+    @property
+    def kind_of_queries(self) -> str:
+        """`judged` queries, or `made` ones if they were made from the corpus; "" if neither."""
+        return "" if not self.judged else "made" if self.trust else "judged"
 
     @property
     def measure(self) -> str:

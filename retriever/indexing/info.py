@@ -48,7 +48,8 @@ LOW_RECALL = 0.9
 # Recall is kept in thousandths.
 HALF_PER_MILLE = 0.0005
 # Embedder kinds that count as contextual, under the family's name.
-CONTEXTUAL_KINDS = {"elmo": "contextual"}
+CONTEXTUAL = "contextual"
+CONTEXTUAL_KINDS = {"elmo": CONTEXTUAL}
 # In an embedding's attributes: its embedder takes images.
 IMAGES = "images"
 

@@ -11,6 +11,7 @@ from indexes.errors import InputError
 from retriever.evaluation.results import ComparisonResults, Row
 from retriever.evaluation.significance import Difference
 from retriever.formats.writing import delimited_line
+from retriever.report.verdict import verdict_lines
 
 
 def json_lines(comparison: ComparisonResults) -> str:
@@ -47,6 +48,7 @@ def _object(comparison: ComparisonResults, row: Row) -> dict[str, object]:
         **fields,
         "differences": _differences(row),
         "baseline": comparison.baseline,
+        "verdict": _verdict(comparison),
         "on_front": [cost for cost, names in fronts.items() if row.name in names],
         "agreement": _agreement(comparison, row),
         "pairs": _pairs(comparison, row),
@@ -54,6 +56,21 @@ def _object(comparison: ComparisonResults, row: Row) -> dict[str, object]:
         "queries": len(comparison.queries),
         "environment": dict(comparison.environment),
         "load": comparison.load and {**asdict(comparison.load), "busy": comparison.load.is_busy},
+    }
+
+
+def _verdict(comparison: ComparisonResults) -> dict[str, object] | None:
+    found = comparison.verdict
+    if found is None:
+        return None
+    return {
+        "answer": found.answer,
+        "best": found.best,
+        "enough": found.enough,
+        "without": found.without,
+        "difference": found.difference and _tested(found.difference),
+        "lost": found.lost and _tested(found.lost),
+        "lines": verdict_lines(comparison),
     }
 
 

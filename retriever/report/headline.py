@@ -119,7 +119,7 @@ def _fronts(comparison: ComparisonResults) -> list[str]:
 
 
 def _missed(comparison: ComparisonResults) -> list[str]:
-    missed = len(comparison.missed())
+    missed = 0 if comparison.trust else len(comparison.missed())
     if not missed:
         return []
     them = "its label" if missed == 1 else "their labels"

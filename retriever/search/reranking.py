@@ -68,7 +68,10 @@ class RerankingFinder(Combination):
                 continue
             columns = np.flatnonzero(keys[row] != NO_KEY)
             passages = [found[key] for key in keys[row, columns].tolist()]
-            candidates = [Candidate(one.document.doc_id, _text_of(one)) for one in passages]
+            candidates = [
+                Candidate(one.document.doc_id, self._text(snapshot, queries, row, one))
+                for one in passages
+            ]
             scores[row, columns] = self.reranker.scores(text, candidates)
             unread.append(
                 [
@@ -85,10 +88,12 @@ class RerankingFinder(Combination):
             )
         return scores
 
+    def _text(self, snapshot: Snapshot, queries: Queries, row: int, passage: FoundPassage) -> str:
+        """Return what query `row`'s candidate is read as.
 
-def _text_of(passage: FoundPassage) -> str:
-    """Return the text of a passage; of an image, the title and the text of its document."""
-    return whole_text(passage.document) if passage.text is None else passage.text
+        The text of its passage; of an image, the title and the text of its document.
+        """
+        return whole_text(passage.document) if passage.text is None else passage.text
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from retriever.evaluation.results import ComparisonResults
 from retriever.report.headline import headline
 from retriever.report.html.cells import Cell, Table
 from retriever.report.html.tables import page_tables
+from retriever.report.verdict import verdict_lines
 
 PARTS = ("quality", "chance", "cost", "agreement")
 LEFT = ' style="text-align: left; white-space: nowrap"'
@@ -24,7 +25,8 @@ def comparison_html(comparison: ComparisonResults) -> str:
     """
     said = headline(comparison)
     html = [f"<p><b>{escape(said.title)}</b></p>"]
-    html += [f"<p>{escape(one)}</p>" for one in said.sentences]
+    sentences = (*verdict_lines(comparison), *said.sentences)
+    html += [f"<p>{escape(one)}</p>" for one in sentences]
     tables = page_tables(comparison)
     # Of the differences, those in the measure that decides.
     tables["chance"] = tables["chance"][:1]

@@ -19,6 +19,7 @@ from retriever.report.html.plots import SHAPES_KEY
 from retriever.report.html.tables import page_tables
 from retriever.report.html.thumbnails import Thumbnails
 from retriever.report.lines import label_of
+from retriever.report.verdict import verdict_lines
 
 SCRIPTS = (
     *("elements.js", "tables.js", "differences.js", "scatter.js", "opened.js", "explorer.js"),
@@ -46,6 +47,7 @@ def page(comparison: ComparisonResults) -> str:
     text = environment.from_string(_read("page.html.jinja")).render(
         comparison=comparison,
         headline=headline(comparison),
+        verdict=verdict_lines(comparison),
         facts=_facts(comparison),
         tables=page_tables(comparison),
         plots=figures(comparison),

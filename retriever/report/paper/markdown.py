@@ -14,7 +14,7 @@ SPECIAL = str.maketrans(
 
 
 def markdown(table: PaperTable) -> str:
-    """Return the table, and its caption as a paragraph under it."""
+    """Return the verdict, the table, and its caption as a paragraph under it."""
     return "\n".join(_lines(table)) + "\n"
 
 
@@ -22,6 +22,8 @@ def _lines(table: PaperTable) -> Iterator[str]:
     headings = [
         f"{group}: {name}" if group else name for group, names in table.groups for name in names
     ]
+    for line in table.verdict:
+        yield from (escaped(line), "")
     yield _line(["System", *map(escaped, headings)])
     yield _line(["---", *("---:" for _ in headings)])
     yield from map(_row, table.rows)

@@ -13,6 +13,7 @@ from retriever.evaluation.results import ComparisonResults
 from retriever.formatting import NOTHING, decimals, join_names
 from retriever.report.headline import verdict
 from retriever.report.lines import best_text, label_of
+from retriever.report.verdict import verdict_lines
 
 quality = decimals(4)
 
@@ -43,12 +44,14 @@ class PaperRow:
 class PaperTable:
     """A table: `groups` are the collections, or one without a name, each with its columns.
 
-    `caption` says what the columns, the number of queries and the marks are.
+    `caption` says what the columns, the number of queries and the marks are; `verdict`, of one
+    collection, whether contextual embeddings are needed.
     """
 
     groups: Sequence[tuple[str, Sequence[str]]]
     rows: Sequence[PaperRow]
     caption: str
+    verdict: Sequence[str] = ()
 
 
 def paper_table(compared: ComparisonResults | SeveralComparisons) -> PaperTable:
@@ -91,7 +94,8 @@ def _table(comparisons: Mapping[str, ComparisonResults], caption: str) -> PaperT
         PaperRow(name, letters.get(name, ""), [column[at] for column in columns])
         for at, name in enumerate(first.rows)
     ]
-    return PaperTable(groups, rows, caption)
+    verdict = verdict_lines(first) if len(comparisons) == 1 else ()
+    return PaperTable(groups, rows, caption, verdict)
 
 
 def _letters(comparison: ComparisonResults) -> dict[str, str]:
@@ -131,7 +135,8 @@ def _times(comparison: ComparisonResults) -> list[PaperCell]:
 
 
 def _asked(comparison: ComparisonResults) -> str:
-    queries = pluralize(len(comparison.queries), "judged query", "judged queries")
+    kind = comparison.kind_of_queries
+    queries = pluralize(len(comparison.queries), f"{kind} query", f"{kind} queries")
     return f"{queries}, {comparison.environment.get('collection', '')}".removesuffix(", ")
 
 

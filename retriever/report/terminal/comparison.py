@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -20,6 +21,7 @@ from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, format_bytes, percentage, signed
 from retriever.report.headline import verdict
 from retriever.report.lines import NumberLine, TextLine, label_of
+from retriever.report.verdict import verdict_lines
 
 SYSTEMS_A_TABLE = 4
 # Width of the labels where the columns need the rest; longer ones wrap.
@@ -44,7 +46,9 @@ def plain_comparison(comparison: ComparisonResults) -> str:
 
 
 def comparison_parts(comparison: ComparisonResults, columns: int = WIDTH) -> Iterator[Table | Text]:
-    """Yield the tables, and the load that latency was measured under."""
+    """Yield the verdict, the tables, and the load that latency was measured under."""
+    for number, line in enumerate(verdict_lines(comparison)):
+        yield Text(textwrap.fill(line, columns), style="bold" if number == 0 else "")
     yield from comparison_tables(comparison, columns)
     if load := comparison.load:
         style = "bold yellow" if load.is_busy else "dim"
@@ -64,8 +68,8 @@ def comparison_tables(comparison: ComparisonResults, columns: int = WIDTH) -> It
         for heading, lines in _sections(comparison, list(comparison.rows.values()))
         if lines
     ]
-    judged, against = "judged " if comparison.judged else "", comparison.baseline
-    queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
+    kind, against = f"{comparison.kind_of_queries} ".lstrip(), comparison.baseline
+    queries = pluralize(len(comparison.queries), f"{kind}query", f"{kind}queries")
     marks = f"; ▲▼ significantly different from {against}" if against else ""
     if comparison.pairs and not against:
         marks = "; ▲▼ significantly different, of all pairs"

@@ -61,9 +61,9 @@ def test_an_error_has_the_same_words_as_in_python(library):
 
 
 def test_help_lists_the_commands_in_the_order_of_their_use():
-    names = "demo add build embedders update watch train distill search word compare evaluate"
-    names += " tune-fusion serve mcp datasette info tune runtime list show delete export rename"
-    names += " drop copy verify repair compact config completion"
+    names = "demo add build embedders update watch train distill search word queries compare"
+    names += " evaluate tune-fusion serve mcp datasette info tune runtime list show delete export"
+    names += " rename drop copy verify repair compact config completion"
     names = names.split()
     assert list(cli.commands) == names
     listed = succeed("--help").split("Commands:\n")[1].splitlines()

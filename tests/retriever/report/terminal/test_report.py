@@ -179,8 +179,8 @@ def two(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base(two):
-    """A judged comparison of the two indexes."""
-    return compare(two, ["axes", "half"], QUERIES, QRELS)
+    """A judged comparison of the two indexes, without the verdict above its tables."""
+    return replace(compare(two, ["axes", "half"], QUERIES, QRELS), verdict=None)
 
 
 def cells_by_label(lines):

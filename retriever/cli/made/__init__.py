@@ -1,0 +1,1 @@
+"""The command for queries that are made from a collection."""

@@ -1,0 +1,46 @@
+"""How often the order of systems by made queries was right, where judgments say what is right.
+
+The figures are those of `benchmarks/results/known_items.json`, which `benchmarks/known_items.py`
+measures: sums over its collections and seeds, by the reciprocal rank. A test holds them equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from retriever.known_items.kinds import KINDS
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Figures of one set of queries.
+
+    Of `claimed` pairs of systems that differ significantly by made queries, `confirmed` have the
+    same order by judgments. Of `significant` pairs by judgments, `reversed` have the other order.
+    `tau` is Kendall's, the mean over collections.
+    """
+
+    tau: float
+    significant: int
+    reversed: int
+    claimed: int
+    confirmed: int
+
+
+COLLECTIONS = "SciFact, Cranfield and ADI"
+# By the kinds of queries, in the order of `KINDS`.
+MEASURED: dict[tuple[str, ...], Trust] = {}
+
+
+def trust_in(kinds: Iterable[str]) -> str:
+    """Return a sentence on how far to trust verdicts by queries of some kinds."""
+    some = set(kinds)
+    found = MEASURED.get(tuple(kind for kind in KINDS if kind in some))
+    if found is None:
+        return "How far to trust verdicts by queries of this kind was not measured."
+    return (
+        f"How far to trust it: on {COLLECTIONS}, {found.confirmed} of {found.claimed} significant "
+        "differences by such queries had the same direction by people's judgments, which they "
+        f"reversed for {found.reversed} of {found.significant} (Kendall's tau {found.tau:.2f})."
+    )

@@ -1,0 +1,48 @@
+"""The figures that verdicts print are those that were measured."""
+
+import json
+
+import pytest
+
+from benchmarks.certificate import RESULTS
+from benchmarks.known_items import SETS, compared
+from retriever.known_items.kinds import KINDS
+from retriever.known_items.trust import MEASURED, trust_in
+
+KEPT = json.loads((RESULTS / "known_items.json").read_text())
+ROWS = KEPT["rows"]
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_verdicts_print_what_was_measured(name):
+    figures = [one for of in ROWS[name].values() for one in of]
+    found = MEASURED[SETS[name]]
+    for count in ("significant", "reversed", "claimed", "confirmed"):
+        assert getattr(found, count) == sum(one[count] for one in figures), count
+    means = [sum(one["tau"] for one in of) / len(of) for of in ROWS[name].values()]
+    assert found.tau == pytest.approx(sum(means) / len(means), abs=0.005)
+
+
+def test_a_verdict_says_how_often_such_a_verdict_was_right():
+    found = MEASURED[tuple(KINDS)]
+    said = trust_in(reversed(list(KINDS)))
+    assert f"{found.confirmed} of {found.claimed} significant differences by such queries" in said
+    assert trust_in(["own"]) == (
+        "How far to trust verdicts by queries of this kind was not measured."
+    )
+
+
+def test_orders_are_compared_as_worked_out_by_hand():
+    # Over twelve queries: a < b < c by judgments, where a and b differ by one query.
+    ids = [f"q{number}" for number in range(12)]
+    judged = {"a": [0.0] + [0.1] * 11, "b": [0.1] * 12, "c": [0.9] * 12}
+    made = {"a": [0.5] * 12, "b": [0.1] * 12, "c": [0.9] * 12}
+    values = [
+        {name: dict(zip(ids, of, strict=True)) for name, of in one.items()}
+        for one in (judged, made)
+    ]
+    found = compared(*values)
+    # Two of three pairs agree: (2 - 1) / 3. Both significant ones by judgments have c.
+    assert (found["tau"], found["pairs"]) == (pytest.approx(1 / 3), 3)
+    assert (found["significant"], found["reversed"], found["contradicted"]) == (2, 0, 0)
+    assert (found["claimed"], found["confirmed"]) == (3, 2)

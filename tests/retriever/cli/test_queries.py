@@ -1,0 +1,63 @@
+"""Tests of `queries`, and of `compare` by queries that are made from the collection."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from retriever.cli.made.command import queries
+from retriever.known_items.kinds import KINDS
+from tests.support.commands import fail, invoke, misuse, objects, succeed
+
+TEXTS = {
+    "cat": "A cat purrs when content. Some purr in pain as well. Vets listen to that low sound.",
+    "tax": "Taxes are due in April. Late returns cost a growing fee. A short form extends it.",
+    "car": "The engine idles softly. Cold oil makes it much louder. Mechanics know each tone.",
+}
+
+
+@pytest.fixture
+def library():
+    """A collection of three documents of three sentences, without an index."""
+    rows = [json.dumps({"_id": one, "text": text}) for one, text in TEXTS.items()]
+    Path("texts.jsonl").write_text("\n".join(rows))
+    succeed("add", "library", "texts.jsonl")
+    return "library"
+
+
+def test_queries_are_written_and_compared_by_their_file(library):
+    made = invoke("queries", library, "-o", "made.jsonl", "--kind", "first", "-n", "3")
+    assert made.stderr == "note: wrote made.jsonl: 3 queries of 3 documents: 3 by first\n"
+    lines = objects(Path("made.jsonl").read_text())
+    assert {line["doc_id"]: line["text"] for line in lines} == {
+        one: text.split(". ")[0] + "." for one, text in TEXTS.items()
+    }
+    assert all(line["text"] not in line["rest"] for line in lines)
+    succeed("build", library, "bm25", "--lexical")
+    succeed("build", library, "floor", "--embedder", "hashing")
+    bm25, floor = objects(succeed("compare", library, "--queries", "made:made.jsonl", "--json"))
+    assert list(bm25["quality"]) == ["RR@100", "Success@1", "Success@10"]
+    assert (bm25["queries"], floor["queries"]) == (3, 3)
+
+
+def test_compare_makes_queries_and_says_what_they_cannot_show(library):
+    succeed("build", library, "floor", "--embedder", "hashing")
+    result = invoke("compare", library, "--queries", "made:5", "--markdown", "t.md", "--seed", "2")
+    assert result.exit_code == 0
+    assert "MRR@100" in result.stdout
+    assert "They cannot show how it does on what users ask" in " ".join(result.stderr.split())
+    assert "| floor |" in Path("t.md").read_text()
+
+
+def test_every_kind_can_be_chosen():
+    (kinds,) = (one for one in queries.params if one.name == "kinds")
+    assert list(kinds.type.choices) == list(KINDS)
+
+
+def test_what_cannot_be_made_is_refused(library):
+    succeed("build", library, "floor", "--embedder", "hashing")
+    compare = ("compare", library, "--queries")
+    assert fail(*compare, "made:nothing").startswith("'nothing' is neither a number of queries to")
+    assert fail(*compare, "made:0").startswith("The number of queries is 0; expected")
+    assert misuse(*compare, "made:3", "--qrels", "qrels.tsv").startswith("Made queries need no")
+    assert "--output" in misuse("queries", library)
