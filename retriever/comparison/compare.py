@@ -42,7 +42,7 @@ from retriever.evaluation.shared_words import SharedWords, excerpt
 from retriever.evaluation.verdict import verdict_of
 from retriever.formats.vectors.reading import VectorSource
 from retriever.indexing.builder import DEFAULT_LANGUAGE
-from retriever.indexing.info import CONTEXTUAL, IndexInfo, with_parts
+from retriever.indexing.info import CONTEXTUAL_FAMILIES, IndexInfo, with_parts
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.notebooks import progress_or
 from retriever.search.finders import DenseFinder
@@ -256,7 +256,7 @@ def _row(
 
 def _is_contextual(info: IndexInfo) -> bool:
     """Return whether a contextual model made an index's vectors, or reads its hits."""
-    return info.family == CONTEXTUAL or RERANKER in info.options
+    return info.family in CONTEXTUAL_FAMILIES or RERANKER in info.options
 
 
 def _documents(

@@ -50,6 +50,8 @@ HALF_PER_MILLE = 0.0005
 # Embedder kinds that count as contextual, under the family's name.
 CONTEXTUAL = "contextual"
 CONTEXTUAL_KINDS = {"elmo": CONTEXTUAL}
+# Learned sparse vectors are of a transformer, too, at least those of documents.
+CONTEXTUAL_FAMILIES = (CONTEXTUAL, "sparse")
 # In an embedding's attributes: its embedder takes images.
 IMAGES = "images"
 
