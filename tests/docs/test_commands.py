@@ -129,6 +129,10 @@ def test_searches(library):
 
 def test_vectors(library):
     np.save("queries.npy", np.eye(3, 256, dtype=np.float32))
+    write_jsonl(
+        Path("queries.jsonl"), {"_id": ["a", "b", "c"], "text": ["bank", "river", "engine"]}
+    )
+    Path("qrels.tsv").write_text("query-id\tcorpus-id\tscore\na\t4983\t1\nb\t5836\t1\nc\t7912\t1\n")
     run("vectors.md")
     with Collection.open("backup") as backup:
         assert len(backup) == 3
@@ -162,9 +166,9 @@ def test_rerankers(library):
     from tests.support.rerankers import cross_encoder
 
     model = cross_encoder(Path("model"))
-    # ViLBERT needs a checkpoint: see tests/retriever/rerankers/.
+    # ViLBERT and late interaction need other models: see tests/retriever/rerankers/.
     for words in commands("rerankers.md"):
-        if "vilbert:FOLDER" not in words:
+        if not {"vilbert:FOLDER", "late-interaction:MODEL"} & set(words):
             succeed(*[word.replace("MODEL", str(model)) for word in words])
     features = {"features": np.ones((2, 4)), "bbox": np.ones((2, 4))}
     photo = features | {"image_width": 3, "image_height": 4}
@@ -173,8 +177,16 @@ def test_rerankers(library):
     assert np.load("features.npz")["counts"].tolist() == [2]
 
 
+@pytest.mark.model
+def test_sparse_vectors(library):
+    from tests.support.sparse import splade
+
+    run("sparse.md", MODEL=splade(Path("model")))
+
+
 def test_every_page_with_commands_is_run():
     run_here = set(re.findall(r'"(\w+\.md)"', Path(__file__).read_text()))
     for page in DOCS.glob("*.md"):
-        if re.search("^retriever ", "".join(blocks(page.name)), re.MULTILINE):
+        # A service runs until it is stopped: see tests/retriever/service/.
+        if re.search("^retriever (?!serve)", "".join(blocks(page.name)), re.MULTILINE):
             assert page.name in run_here

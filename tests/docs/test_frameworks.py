@@ -17,7 +17,7 @@ PRINTED = {
     "langchain_core": "A kitten purrs.\n",
     "llama_index": "A kitten purrs.\n",
     "haystack": "A kitten purrs.\n",
-    "mteb": "retriever/bm25 1.0\nretriever/hashing-256d 1.0\n",
+    "mteb": "retriever/bm25 1.0\nretriever/hashing-256 1.0\n",
     "polars": "['cat'] 256\n",
     "ranx": "1.0\n",
     "pyterrier": "{'ndcg_cut_10': 0.5}\n",
