@@ -47,7 +47,7 @@ TABLES = {
 # Those of the bookkeeping, which are listed apart.
 HIDDEN = (
     *("_sqlite_migrations", "field_values", "fields", "images", "members", "passages", "shards"),
-    *("sources", "stale", "state", "tombstones"),
+    *("sources", "sqlite_sequence", "stale", "state", "tombstones"),
 )
 
 

@@ -95,10 +95,9 @@ def test_commits_of_a_writer_are_seen_and_nothing_hinders_it(ask, library):
 
 
 def test_nothing_can_be_written(ask, library):
-    generation = library.info().generation
     with pytest.raises(AssertionError, match="Statement must be a SELECT"):
         ask("/catalog.json", sql="delete from documents")
-    assert library.info().generation == generation
+    assert len(library) == 3
 
 
 def test_texts_that_look_like_html_are_text(ask, library):
