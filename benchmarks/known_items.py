@@ -101,10 +101,14 @@ def measure(data: Data, path: Path) -> None:
 
 
 def figures(kept: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the figures of a set of queries for each seed; one where all seeds give the same."""
-    sets = [together(kept["made"], kinds, seed) for seed in SEEDS]
-    different = [made for place, made in enumerate(sets) if made and made not in sets[:place]]
-    return [compared(kept["judged"], made) for made in different]
+    """Return the figures of a set of queries for each seed.
+
+    Only for the first where documents are few: all give their queries, whatever the seed.
+    """
+    sets = [made for seed in SEEDS if (made := together(kept["made"], kinds, seed))]
+    if len(next(iter(sets[0].values()))) != COUNT:
+        sets = sets[:1]
+    return [compared(kept["judged"], made) for made in sets]
 
 
 def together(made: Mapping[str, Values], kinds: Sequence[str], seed: int) -> Values | None:

@@ -24,7 +24,7 @@ def scores_of(
     stored = for_similarity(vectors, embedding).astype(embedding.dtype)
     block = Block(np.arange(len(stored)), stored, embedding.similarity)
     checked = normalize_queries(queries, embedding.dim, embedding.similarity)
-    some: NDArray[np.bool_] = vectors.any(axis=1)
+    some = np.asarray(vectors.any(axis=1))
     wanted = np.where(some[rows], rows, -1)
     scores = rescore(checked, wanted, [block])
     scores[~checked.any(axis=1)] = -np.inf

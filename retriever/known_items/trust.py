@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from retriever.known_items.kinds import KINDS
 
+
 @dataclass(frozen=True)
 class Trust:
     """Figures of one set of queries.
