@@ -190,7 +190,8 @@ def main(names: Sequence[str]) -> None:
         "systems": SYSTEMS,
         "judged_by": JUDGED_BY,
         "made_by": MADE_BY,
-        "made": f"{COUNT} queries of each set, seeds {', '.join(map(str, SEEDS))}",
+        "made": f"{COUNT} queries of each set, or all that the documents give",
+        "samples": {name: len(found) for name, found in rows["all"].items()},
     }
     means = {
         name: {system: _mean(of) for system, of in values["judged"].items()}

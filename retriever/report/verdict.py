@@ -1,4 +1,4 @@
-"""The verdict of a comparison in words: are contextual embeddings needed here?"""
+"""The verdict of a comparison in words: whether contextual embeddings are needed here."""
 
 from __future__ import annotations
 
