@@ -101,10 +101,14 @@ def measure(data: Data, path: Path) -> None:
 
 
 def figures(kept: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the figures of a set of queries for each seed; one where all seeds give the same."""
-    sets = [together(kept["made"], kinds, seed) for seed in SEEDS]
-    different = [made for place, made in enumerate(sets) if made and made not in sets[:place]]
-    return [compared(kept["judged"], made) for made in different]
+    """Return the figures of a set of queries for each seed.
+
+    Only for the first where documents are few: all give their queries, whatever the seed.
+    """
+    sets = [made for seed in SEEDS if (made := together(kept["made"], kinds, seed))]
+    if len(next(iter(sets[0].values()))) != COUNT:
+        sets = sets[:1]
+    return [compared(kept["judged"], made) for made in sets]
 
 
 def together(made: Mapping[str, Values], kinds: Sequence[str], seed: int) -> Values | None:
@@ -186,7 +190,8 @@ def main(names: Sequence[str]) -> None:
         "systems": SYSTEMS,
         "judged_by": JUDGED_BY,
         "made_by": MADE_BY,
-        "made": f"{COUNT} queries of each set, seeds {', '.join(map(str, SEEDS))}",
+        "made": f"{COUNT} queries of each set, or all that the documents give",
+        "samples": {name: len(found) for name, found in rows["all"].items()},
     }
     means = {
         name: {system: _mean(of) for system, of in values["judged"].items()}

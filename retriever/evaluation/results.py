@@ -137,6 +137,16 @@ class Row:
     judged_share: float | None = None
     contextual: bool = False
 
+    @property
+    def query_ms(self) -> float:
+        """Median milliseconds of a single query; 0 if it was not measured."""
+        return self.latency.total.p50 if self.latency else 0.0
+
+    def work(self, queries: int) -> float:
+        """Return the seconds to build it and to answer some queries; 0 if not measured."""
+        building = self.cost.building_seconds if self.cost else 0.0
+        return building + queries * self.query_ms / 1000
+
     def __getitem__(self, measure: str) -> float:
         """Return the mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
         return self.quality[canonical(measure)]

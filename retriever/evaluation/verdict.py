@@ -56,7 +56,7 @@ def verdict_of(
         return Verdict(TOO_FEW)
     best, tested = compared_with_best(values, seed)
     as_good = [best, *(n for n, d in tested.items() if not d.significant or d.mean >= 0)]
-    enough = min(as_good, key=lambda name: work(measured[name], documents))
+    enough = min(as_good, key=lambda name: measured[name].work(documents))
     without = [name for name, row in measured.items() if not row.contextual]
     if not without or len(without) == len(measured):
         return Verdict(ONE_KIND, best, enough, tested.get(enough))
@@ -65,7 +65,7 @@ def verdict_of(
     if answer == NO:
         # The question is whether a cheaper kind will do, whatever else is as good for less.
         enough = min(
-            set(without) & set(as_good), key=lambda name: (work(measured[name], documents), name)
+            set(without) & set(as_good), key=lambda name: (measured[name].work(documents), name)
         )
     return Verdict(answer, best, enough, tested.get(enough), leading, tested.get(leading))
 
@@ -80,10 +80,3 @@ def compared_with_best(
     best = max(values, key=lambda name: math.fsum(values[name].values()))
     others = {name: of for name, of in values.items() if name != best}
     return best, significance.differences(values[best], others, seed=seed)
-
-
-def work(row: Row, documents: int) -> float:
-    """Return the seconds to build a system and to answer as many queries as there are documents."""
-    assert row.cost
-    assert row.latency
-    return row.cost.building_seconds + documents * row.latency.total.p50 / 1000

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.catalog.filters import Filter
 from indexes.catalog.passages import FoundPassage
+from indexes.errors import InputError
 from indexes.images import Image
 from indexes.lexical.bm25 import terms_of
 from indexes.lexical.replaced import CountedTerms
@@ -52,7 +54,8 @@ def _of_rests(finder: Finder, collection: Collection, rests: Rests) -> Finder:
         )
     if isinstance(finder, LexicalFinder):
         return LexicalOfRests(finder.name, finder.options, rests=rests)
-    assert isinstance(finder, Combination)
+    if not isinstance(finder, Combination):
+        raise InputError(f"'{finder.name}' cannot be asked for the rest of a document.")
     parts = [_of_rests(part, collection, rests) for part in finder.parts]
     if isinstance(finder, RerankingFinder):
         return RerankingOfRests(finder.name, parts, finder.definition, finder.reranker, rests=rests)
@@ -87,8 +90,8 @@ class DenseOfRests(DenseFinder):
 
     def _own(self, snapshot: Snapshot, queries: Queries) -> tuple[list[Keys], Neighbors]:
         """Return the keys of each query's document, and its rest by its best passage, (n, 1)."""
-        view = snapshot.searcher(self.name)
-        assert isinstance(view, VectorSearcher)
+        self._check(snapshot)
+        view = cast(VectorSearcher, snapshot.searcher(self.name))
         query_ids = ids_of(queries)
         own, rows = self.rests.keys(snapshot, query_ids), self.rests.rows(query_ids)
         vectors = self.rests.vectors(self.documents_by)
@@ -160,8 +163,7 @@ class LexicalOfRests(LexicalFinder):
 
     def _texts(self, snapshot: Snapshot) -> Iterator[tuple[int, str]]:
         """Yield the key and the text of each passage that the index has and a search can find."""
-        view = snapshot.searcher(self.name)
-        assert isinstance(view, LexicalSearcher)
+        view = cast(LexicalSearcher, snapshot.searcher(self.name))
         keys, start = view.words.keys, 0
         hidden = view.deleted
         while some := snapshot.corpus.passages(start, LAST, AT_ONCE):

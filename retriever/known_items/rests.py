@@ -95,5 +95,8 @@ class Rests:
 
 def ids_of(queries: Queries) -> Sequence[str]:
     """Return the ids of queries, which say what each should find."""
-    assert queries.ids is not None, "known items are found by the ids of queries"
+    if queries.ids is None:
+        raise InputError(
+            "Known items are found by queries with ids: run a mapping of ids to texts."
+        )
     return queries.ids

@@ -19,6 +19,8 @@ def test_verdicts_print_what_was_measured(name):
     found = MEASURED[SETS[name]]
     for count in ("significant", "reversed", "claimed", "confirmed"):
         assert getattr(found, count) == sum(one[count] for one in figures), count
+    same = [one["answers"][0] == one["answers"][1] for one in figures]
+    assert (found.samples, found.same) == (len(same), sum(same))
     means = [sum(one["tau"] for one in of) / len(of) for of in ROWS[name].values()]
     assert found.tau == pytest.approx(sum(means) / len(means), abs=0.005)
 

@@ -10,7 +10,7 @@ from retriever.cli import options
 from retriever.cli.output import check_writable, note
 
 
-@click.command(short_help="Make queries from the documents, to compare systems without judgments.")
+@click.command(short_help="Make queries from the documents: no judgments needed.")
 @options.library
 @click.option(
     "-o",
@@ -34,7 +34,7 @@ from retriever.cli.output import check_writable, note
     multiple=True,
     type=click.Choice(["title", "first", "middle", "keywords"]),
     help="What a query is: the title, the first sentence, the middle one, or the rarest words of "
-    "a sentence. Repeatable. Default: those that were found to be most trustworthy.",
+    "a sentence. Repeatable. Default: title, first and middle, which were most often right.",
 )
 @click.option(
     "--seed",

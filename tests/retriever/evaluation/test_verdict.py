@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from retriever.evaluation.results import Agreement, Query
-from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, TOO_FEW, YES, verdict_of, work
+from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, TOO_FEW, YES, verdict_of
 from retriever.report.exports import json_lines
 from retriever.report.headline import headline
 from retriever.report.verdict import verdict_lines
@@ -61,7 +61,7 @@ def test_contextual_embeddings_are_needed_where_all_others_are_significantly_wor
 def test_of_several_that_are_enough_the_cheapest_to_build_and_ask_is_named():
     made = over({"bm25": 0.5, "glove": [0.4] + [0.5] * 11, "minilm": [1.0] + [0.5] * 11})
     # 1,000 documents: 1 s to build and a query of 0.5 or 1 ms for each.
-    assert [work(made.rows[name], 1000) for name in ("bm25", "glove")] == [2.0, 1.5]
+    assert [made.rows[name].work(1000) for name in ("bm25", "glove")] == [2.0, 1.5]
     assert made.verdict.enough == "glove"
 
 
