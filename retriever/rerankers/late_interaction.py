@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,11 @@ class LateInteractionReranker:
         InputError: an invalid option, or a model that was not trained for late interaction:
             sentence-transformers would give it a random projection of tokens.
     """
+
+    option_help: ClassVar[dict[str, str]] = {
+        "batch_size": f"Documents computed at once; none: {BATCH_SIZE}.",
+        "device": "Torch device, such as cpu or cuda:0; none: the best one.",
+    }
 
     def __init__(
         self,

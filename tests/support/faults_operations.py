@@ -271,7 +271,8 @@ def _sync(collection: Collection, extra: Path) -> None:
         table.write_text('{"id": "elk", "text": "An elk at the old road."}\n')
     added = collection.add([*EDITED, *NEW[1:]], sync=True, source="crm", skip_bad=True)
     assert added.skipped_total == 0
-    collection.add(BASE[3:4], sync=True, source="web")
+    # Of two contents of a document, those of the source that was known first count.
+    collection.add(EDITED[3:4], sync=True, source="web")
     collection.add(table, sync=True)
 
 

@@ -42,7 +42,7 @@ def test_build_prints_json_and_notes(corpus):
     [
         (
             ["--embedder", "hash"],
-            "No kind of embedder 'hash'. There are: static, contextual, elmo, hashing.",
+            "No kind of embedder 'hash'. There are: static, contextual, elmo, sparse, hashing.",
         ),
         ([*HASHING, "-o", "dims", "64"], "No option 'dims' for hashing. It has: dim."),
         (
