@@ -31,7 +31,7 @@ def test_the_search_box_finds_by_meaning_and_takes_in_new_notes(notes, tmp_path)
     first = run("search_box.py", "notes", "why does my cat hum?", cwd=tmp_path)
     assert first[0] == "1  cat.txt  A kitten purrs when it is content."
     (notes / "car.txt").write_text("The engine idles with a soft rumble.")
-    assert run("search_box.py", "notes", "a motor", cwd=tmp_path)[0].startswith("1  car.txt  ")
+    assert run("search_box.py", "notes", "motor noise", cwd=tmp_path)[0].startswith("1  car.txt  ")
 
 
 def test_static_against_contextual_ends_in_a_verdict(tmp_path):
@@ -43,7 +43,7 @@ def test_static_against_contextual_ends_in_a_verdict(tmp_path):
         "query,id\nno hot water in the house,d1\na boat to the other side,d2\nbaking a loaf,d3\n"
     )
     printed = run("static_or_contextual.py", "documents.csv", "queries.csv", cwd=tmp_path)
-    assert any(line.startswith("contextual ") for line in printed)
+    assert {"bm25", "static", "contextual", "fused"} <= set(" ".join(printed[:-1]).split())
     assert printed[-1].startswith("Verdict: contextual is not distinguishable, with so few queries")
 
 
