@@ -42,7 +42,7 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_MODULES)
 __version__ = "0.1.0"
 
-# A program that has not set up logging is not told anything.
+# Without a handler of the program, nothing is logged.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:  # What `__getattr__` does, for type checkers: these do not compute the table.

@@ -22,3 +22,9 @@ def command_of(step: NextStep) -> str:
         return "pip install --upgrade retriever-compare"
     command, *words = COMMANDS.get(step.operation, (step.operation,))
     return shell_command(command, step.folder, *filter(None, [step.index]), *words)
+
+
+def command_for(error: BaseException) -> str:
+    """Return the command line that an error advises; "" if it advises none."""
+    step = getattr(error, "next_step", None)
+    return command_of(step) if step else ""

@@ -11,7 +11,8 @@ it a backslash escapes a quotation mark or a backslash.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from indexes.catalog.filters import AnyOf, Exists, Filter, fields_of
 from indexes.errors import InputError
@@ -46,6 +47,14 @@ def field_path(name: str) -> Path:
     path = tuple(unquoted(label) if label[0] in "\"'" else label for label in labels)
     bare = len(path) > 1 and not any(label[0] in "\"'" for label in labels)
     return DottedPath(path) if bare else path
+
+
+def value_at(metadata: Mapping[str, Any], path: Path) -> Any:
+    """Return the value of a document's metadata at a path; None if there is none."""
+    value: Any = metadata
+    for label in path:
+        value = value.get(label) if isinstance(value, Mapping) else None
+    return value
 
 
 def as_name(label: str) -> str:

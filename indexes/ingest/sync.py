@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from indexes.catalog.corpus import Corpus, possible_ids
-from indexes.catalog.database import CHOSEN, Catalog
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.database import Catalog
 from indexes.catalog.origins import outside
 from indexes.errors import BadRecord, EmptySourceError, shown
 from indexes.ingest.batches import KEPT_BAD_RECORDS, IngestBatches
@@ -107,16 +107,11 @@ class Sync:
             # Any of those that did not come may be one whose id could not be read.
             self._total(Added(kept=len(gone)))
         else:
-            gone = outside(gone, self._numbers(ingest.bad_ids))
+            bad = self.corpus.numbers_of(ingest.bad_ids).values()
+            gone = outside(gone, np.sort(np.fromiter(bad, np.int64)))
             self._gone[source.name] = gone
             members = outside(members, gone)
         return (None if ingest.total_bad else ingest.records), np.union1d(there, members)
-
-    def _numbers(self, doc_ids: Sequence[str]) -> Keys:
-        """Return the numbers of the documents of some ids that have one."""
-        sql = f"SELECT document FROM documents WHERE doc_id IN {CHOSEN}"
-        rows = self.catalog.rows(sql, [possible_ids(doc_ids)]) if doc_ids else []
-        return np.sort(np.array(rows, np.int64).reshape(-1))
 
     def _remove(self) -> None:
         """Remove what is gone from its source, and of that from the corpus what no other has."""

@@ -190,7 +190,7 @@ def _first(count: int, reaches: Callable[[int], bool]) -> int:
 
 
 def _lower_bound(hits: NDArray[np.float64], asked: float) -> float:
-    """Return a recall that the mean over as many other queries is above, as far as can be told.
+    """Return a recall that the mean over as many other queries exceeds with high confidence.
 
     The mean less its standard error times `CONFIDENCE`; its variance is taken to be at least that
     of independent hits at the recall asked, since a few queries may all happen to be easy.

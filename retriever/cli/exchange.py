@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,13 +55,13 @@ def list_documents(
 
 def _listers(names: Sequence[str]) -> dict[str, Callable[[Document], None]]:
     """Return what prints a document, by format."""
-    from indexes.catalog.field_names import field_path
+    from indexes.catalog.field_names import field_path, value_at
     from retriever.report.terminal.escape import one_line
 
     paths = {name: field_path(name) for name in names}
 
     def values(document: Document) -> dict[str, Any]:
-        found = {name: _value(document.metadata, path) for name, path in paths.items()}
+        found = {name: value_at(document.metadata, path) for name, path in paths.items()}
         return {name: value for name, value in found.items() if value is not None}
 
     def text(document: Document) -> None:
@@ -90,13 +90,6 @@ def _csv_line(cells: Sequence[str]) -> str:
     from retriever.formats.writing import delimited_line
 
     return delimited_line(cells, ",", end="")
-
-
-def _value(metadata: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = metadata
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 @click.command(short_help="Write documents, or the vectors of an index, to files.")

@@ -99,7 +99,7 @@ def _logged(ctx: click.Context) -> Iterator[None]:
     To a terminal an error is printed as that of any command.
     """
     from indexes.errors import RetrieverError
-    from retriever.advice import command_of
+    from retriever.advice import command_for
 
     try:
         with file_notes(log_note):
@@ -109,8 +109,8 @@ def _logged(ctx: click.Context) -> Iterator[None]:
             raise
         for text in left_out(ctx):
             log_note(text)
-        next_step = getattr(error, "next_step", None)
-        log(f"Error: {error}" + (f" Run: {command_of(next_step)}" if next_step else ""))
+        command = command_for(error)
+        log(f"Error: {error}" + (f" Run: {command}" if command else ""))
         ctx.exit(1)
 
 

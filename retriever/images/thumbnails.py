@@ -6,6 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 
+from indexes.errors import InputError
 from indexes.images import Image
 from retriever.images.check import opened
 from retriever.images.decode import as_rgb
@@ -38,3 +39,13 @@ def thumbnail(image: Image) -> Thumbnail:
     small.save(file, "JPEG", quality=QUALITY, optimize=True)
     uri = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
     return Thumbnail(uri, *small.size)
+
+
+def thumbnail_if_any(image: Image | None) -> Thumbnail | None:
+    """Return the thumbnail of an image; None without one, or of one that cannot be shown."""
+    if image is None:
+        return None
+    try:
+        return thumbnail(image)
+    except InputError:
+        return None

@@ -27,7 +27,7 @@ from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 
 DTYPES = ("float32", "float16")
 FLAT = "Flat"  # FAISS's name
-# What `ann` may be besides a FAISS factory string, in any case of letters.
+# What `ann` may be other than a FAISS factory string, in any case of letters.
 AUTOMATIC, EXACT = "auto", ("exact", "flat")
 # The recall@10 that is asked of a structure unless another is given.
 RECALL = 0.98

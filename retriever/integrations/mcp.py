@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from indexes.errors import InputError, RetrieverError, unknown_name
-from retriever.advice import command_of
+from retriever.advice import command_for
 from retriever.collection import Collection
 from retriever.integrations.extras import extra
 from retriever.records import document_record, hit_records
@@ -158,15 +158,15 @@ def _found(query: str, index: str, hits: Hits) -> Record:
 
 
 def with_our_errors(tool: Callable[..., Result]) -> Callable[..., Result]:
-    """Return a tool whose errors tell the client what we say: of others, it is told nothing."""
+    """Return a tool whose `RetrieverError`s reach the client with their message; others do not."""
 
     @functools.wraps(tool)
     def call(*arguments: Any, **options: Any) -> Result:
         try:
             return tool(*arguments, **options)
         except RetrieverError as error:
-            step = f" Run: {command_of(error.next_step)}" if error.next_step else ""
-            raise ToolError(f"{error}{step}") from error
+            command = command_for(error)
+            raise ToolError(f"{error} Run: {command}" if command else str(error)) from error
 
     return call
 

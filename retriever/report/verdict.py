@@ -11,6 +11,7 @@ from retriever.report.headline import needed, signed
 from retriever.report.lines import label_of
 
 QUESTION = "Do you need contextual embeddings here?"
+MINUS = "\N{MINUS SIGN}"
 short = decimals(3)
 
 
@@ -109,9 +110,6 @@ def _dearer(one: Row, other: Row) -> str:
         f"{times:.2g} times the time a query ({one.query_ms:.2g} against "
         f"{other.query_ms:.2g} ms), {signed(building, 1)} s of building and {space} disk"
     )
-
-
-MINUS = "\N{MINUS SIGN}"
 
 
 def _disk(row: Row) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import unit
 from retriever.search.finders import DenseFinder, Finder
 from retriever.search.given import VectorFinder
+from retriever.search.hybrid import single_indexes
 from retriever.search.queries import Queries
 
 # How many candidates there are for each hit, and at least.
@@ -41,7 +41,8 @@ def diverse(
     Raises:
         InputError: the finder has no index of vectors.
     """
-    dense = next(_dense(finder), None)
+    kinds = DenseFinder, VectorFinder
+    dense = next((one for one in single_indexes(finder) if isinstance(one, kinds)), None)
     if dense is None:
         raise InputError(
             f"'{finder.name}' has no vectors, by which mmr compares documents. Choose an index of "
@@ -84,14 +85,6 @@ def mmr_order(relevance: Values, similarity: Values, k: int, balance: float) -> 
         left[chosen[-1]] = False
         nearest = np.maximum(nearest, similarity[chosen[-1]])
     return chosen
-
-
-def _dense(finder: Finder) -> Iterator[DenseFinder | VectorFinder]:
-    if isinstance(finder, DenseFinder | VectorFinder):
-        yield finder
-    parts: Sequence[Finder] = getattr(finder, "parts", ())
-    for part in parts:
-        yield from _dense(part)
 
 
 def _scaled(scores: Values) -> Values:

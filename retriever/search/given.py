@@ -20,7 +20,7 @@ from retriever.embedders.base import IMAGE, TEXT, Embedder, fingerprint_of
 from retriever.formats.vectors.reading import VectorFile, VectorSource, read_vectors, vectors_of
 from retriever.formatting import first_names
 from retriever.search.finders import DenseFinder, Finder, SingleIndex
-from retriever.search.hybrid import Combination
+from retriever.search.hybrid import single_indexes
 from retriever.search.queries import VECTOR, Queries, Query, QueryVector, query_text
 
 
@@ -159,11 +159,9 @@ class GivenFinder(DenseFinder):
 
 def query_embedders(finder: Finder) -> Iterator[tuple[str, Embedder]]:
     """Yield each index of vectors that an index is, or is made of, with the embedder of queries."""
-    if isinstance(finder, Combination):
-        for part in finder.parts:
-            yield from query_embedders(part)
-    elif isinstance(finder, DenseFinder):
-        yield finder.name, finder.embedder
+    for one in single_indexes(finder):
+        if isinstance(one, DenseFinder):
+            yield one.name, one.embedder
 
 
 def read_query_vectors(path: str) -> dict[str, QueryVector]:

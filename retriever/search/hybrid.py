@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,15 @@ def combined_finder(name: str, definition: Mapping[str, Any], parts: Sequence[Fi
     method, weights = definition["fuse"], tuple(definition["weights"])
     fusion = Fusion(method, weights, definition["rrf_k"], definition["depth"])
     return FusedFinder(name, parts, definition, fusion)
+
+
+def single_indexes(finder: Finder) -> Iterator[Finder]:
+    """Yield the indexes that a finder combines, at any depth, in order; or itself."""
+    if isinstance(finder, Combination):
+        for part in finder.parts:
+            yield from single_indexes(part)
+    else:
+        yield finder
 
 
 def part_with_vectors(finder: Finder) -> str | None:

@@ -80,15 +80,16 @@ def like_queries(snapshot: Snapshot, finder: Finder, like: Like) -> Queries:
         np.array([numbers[one] for one in ids if one in numbers], np.int64)
         for ids in (like.like, like.unlike)
     )
+    texts: dict[str, str] | None = None
     for leaf in leaves(finder):
         if isinstance(leaf, DenseFinder):
             vector = _vector(snapshot, leaf, liked, unliked)
             queries.know(leaf.embedder, vector[None])
         elif isinstance(leaf, LexicalFinder):
             words: Any = snapshot.searcher(leaf.name)
-            texts = {
-                one.doc_id: whole_text(one) for one in snapshot.corpus.documents_of([*numbers])
-            }
+            if texts is None:
+                documents = snapshot.corpus.documents_of([*numbers])
+                texts = {one.doc_id: whole_text(one) for one in documents}
             of_each = [
                 [texts[one] for one in ids if one in texts] for ids in (like.like, like.unlike)
             ]

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from indexes.errors import InputError, pluralize
+from indexes.errors import pluralize
 from indexes.images import Image
 from retriever.formatting import alt_text, beginning
 from retriever.images.check import NO_PILLOW, has_pillow
-from retriever.images.thumbnails import thumbnail
+from retriever.images.thumbnails import thumbnail_if_any
 
 if TYPE_CHECKING:
     from retriever.search.results import Hit, Hits, Run
@@ -75,9 +75,8 @@ def _cells(hit: Hit, *, pictured: bool) -> Iterator[str]:
 
 
 def _image(image: Image, alt: str) -> str:
-    try:
-        small = thumbnail(image)
-    except InputError:
+    small = thumbnail_if_any(image)
+    if small is None:
         return f"<i>{alt}</i>"
     size = f'width="{small.width}" height="{small.height}"'
     return f'<img src="{small.uri}" alt="{alt}" {size}>'

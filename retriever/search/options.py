@@ -1,4 +1,4 @@
-"""Options of a search besides its query, `k` and filter."""
+"""Options of a search other than its query, `k` and filter."""
 
 from __future__ import annotations
 

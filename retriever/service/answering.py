@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.catalog.field_names import field_path
+from indexes.catalog.field_names import field_path, value_at
 from retriever.collection import Collection
 from retriever.records import Record, hit_records
 from retriever.report.terminal.best_sentences import MOST_CHARACTERS, best_sentences, matches
 from retriever.search.finders import Finder, LexicalFinder
+from retriever.search.hybrid import single_indexes
 from retriever.search.options import SearchOptions
 from retriever.search.queries import AnyQuery
 from retriever.search.results import Hits, Timing
@@ -81,21 +82,13 @@ def highlights(hits: Hits, query: str, language: str) -> Iterator[Record]:
 
 def selected(metadata: Mapping[str, Any], fields: Sequence[str]) -> Record:
     """Return some fields of metadata by the names that were given; a dot leads into objects."""
-    found: Record = {}
-    for name in fields:
-        value: Any = metadata
-        for part in field_path(name):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is not None:
-            found[name] = value
-    return found
+    found = {name: value_at(metadata, field_path(name)) for name in fields}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def language_of(finder: Finder) -> str:
     """Return the language in which words are compared: that of BM25, if it is part; or English."""
-    if isinstance(finder, LexicalFinder):
-        return finder.options.language
-    for part in getattr(finder, "parts", ()):
-        if (language := language_of(part)) != ENGLISH:
-            return language
-    return ENGLISH
+    languages = (
+        one.options.language for one in single_indexes(finder) if isinstance(one, LexicalFinder)
+    )
+    return next((one for one in languages if one != ENGLISH), ENGLISH)

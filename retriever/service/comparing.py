@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from retriever.collection import Collection
-from retriever.embedders.base import Embedder, ReportsCoverage, WordCounting
+from retriever.embedders.base import ReportsCoverage, TextReport, WordCounting
 from retriever.records import Record, comparison_record
-from retriever.search.finders import DenseFinder, Finder
+from retriever.search.finders import Finder
+from retriever.search.given import query_embedders
 from retriever.search.options import SearchOptions
 from retriever.search.where import Where
 from retriever.service.answering import Shown, answer_many, answer_record
@@ -43,27 +44,30 @@ def knowledge(collection: Collection, index: str, query: str) -> list[dict[str, 
     """Return what each model of an index knows of a query; nothing for BM25."""
     return [
         {
-            "model": name,
-            "coverage": report.coverage,
-            "guessed": report.guessed,
-            "truncated": bool(report.truncated),
-            "unknown_words": _unknown(embedder, query),
+            "model": one.model,
+            "coverage": one.report.coverage,
+            "guessed": one.report.guessed,
+            "truncated": bool(one.report.truncated),
+            "unknown_words": list(one.unknown or ()),
         }
-        for name, embedder in embedders(collection.retriever(index).finder)
-        if isinstance(embedder, ReportsCoverage)
-        for report in (embedder.report_queries([query]),)
+        for one in understood(collection.retriever(index).finder, query)
     ]
 
 
-def _unknown(embedder: object, query: str) -> list[str]:
-    if not isinstance(embedder, WordCounting):
-        return []
-    return list(dict.fromkeys(embedder.unknown_words([query])[0]))
+@dataclass(frozen=True)
+class Understood:
+    """What an embedder knows of a query; `unknown` words, each once, None if it has no words."""
+
+    model: str
+    report: TextReport
+    unknown: Sequence[str] | None
 
 
-def embedders(finder: Finder) -> Iterator[tuple[str, Embedder]]:
-    """Yield the embedders of queries of an index and of its parts, each after its name."""
-    if isinstance(finder, DenseFinder):
-        yield finder.embedder.name, finder.embedder
-    for part in getattr(finder, "parts", ()):
-        yield from embedders(part)
+def understood(finder: Finder, query: str) -> Iterator[Understood]:
+    """Yield what each embedder of an index and of its parts knows of a query."""
+    for _, embedder in query_embedders(finder):
+        if isinstance(embedder, ReportsCoverage):
+            unknown = None
+            if isinstance(embedder, WordCounting):
+                unknown = list(dict.fromkeys(embedder.unknown_words([query])[0]))
+            yield Understood(embedder.name, embedder.report_queries([query]), unknown)

@@ -23,7 +23,7 @@ from indexes.errors import (
     UnknownNameError,
     short_repr,
 )
-from retriever.advice import command_of
+from retriever.advice import command_for
 from retriever.service.responses import json_bytes
 
 _LOG = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return Response(json_bytes(record), status, dict(headers or {}), MEDIA_TYPE)
 
 
-class Told(NamedTuple):
-    """How an error is told: its status, its sentence, the command that helps or "", headers."""
+class ErrorSummary(NamedTuple):
+    """An error for a client: its status, its sentence, the command that helps or "", headers."""
 
     status: int
     sentence: str
@@ -82,23 +82,21 @@ class Told(NamedTuple):
     headers: Mapping[str, str]
 
 
-def told(error: RetrieverError, folders: Mapping[str, str]) -> Told:
-    """Return how an error of ours is told; the paths of `folders` become their names."""
+def summarize(error: RetrieverError, folders: Mapping[str, str]) -> ErrorSummary:
+    """Return an error of ours for a client; the paths of `folders` become their names."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     headers: Mapping[str, str] = {}
     if isinstance(error, RefusedError):
         status, headers = error.status, error.headers
     elif isinstance(error, LockedError):
         headers = {"Retry-After": str(math.ceil(RETRY_AFTER))}
-    command = command_of(error.next_step) if error.next_step else ""
-    return Told(
-        status, without_paths(str(error), folders), without_paths(command, folders), headers
-    )
+    sentence, command = (without_paths(one, folders) for one in (str(error), command_for(error)))
+    return ErrorSummary(status, sentence, command, headers)
 
 
 def problem_of(error: RetrieverError, folders: Mapping[str, str] = {}) -> Response:
     """Return an error of ours as a response; the paths of `folders` become their names."""
-    status, sentence, command, headers = told(error, folders)
+    status, sentence, command, headers = summarize(error, folders)
     return problem(status, f"{sentence} Run: {command}" if command else sentence, headers)
 
 

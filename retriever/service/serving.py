@@ -119,7 +119,7 @@ def listening(settings: ServiceSettings) -> Iterator[socket.socket]:
                 f"{settings.host}:{settings.port} cannot be used: {error.strerror}. Choose another "
                 "--port or --host."
             ) from None
-        # Who is told the address may ask at once: until the application has started, it waits.
+        # A client may connect once the address is known: it waits until the application starts.
         sock.listen()
         sock.set_inheritable(True)
         yield sock

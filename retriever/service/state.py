@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from indexes.errors import InputError, RefusedError, unknown_name
 from retriever.collection import Collection
+from retriever.records import Record
 from retriever.service.metrics import Metrics
 from retriever.service.problems import RETRY_AFTER, stopping, without_paths
 from retriever.service.settings import ServiceSettings
@@ -89,6 +90,10 @@ class ServiceState:
     def public(self, text: str) -> str:
         """Return a message with the names of collections in place of their folders."""
         return without_paths(text, self.folders)
+
+    def public_record(self, record: Record) -> Record:
+        """Return a record with the names of collections in place of their folders in its notes."""
+        return {**record, "notes": [self.public(note) for note in record["notes"]]}
 
     async def run(self, function: Callable[[], Result]) -> Result:
         """Return what a function that reads returns, called in a thread; see `Limits`.

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from indexes.errors import RetrieverError, shown
-from retriever.advice import command_of
+from retriever.advice import command_for
 from retriever.cli.output import (
     SETTINGS,
     TAKEN,
@@ -47,8 +47,8 @@ class Group(click.Group):
             (improved(error) if isinstance(error, click.UsageError) else error).show()
             sys.exit(error.exit_code)
         except (RetrieverError, OSError) as error:
-            step = getattr(error, "next_step", None)
-            _fail(f"Error: {error}" + (f"\nRun: {command_of(step)}" if step else ""), 1)
+            command = command_for(error)
+            _fail(f"Error: {error}" + (f"\nRun: {command}" if command else ""), 1)
         except MemoryError as error:
             # The error of NumPy has the requested size, that of Python is empty.
             detail = f" ({' '.join(str(error).split()).rstrip('.')})" if str(error) else ""

@@ -77,16 +77,9 @@ def load_late_interaction(
     Raises:
         ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
     """
-
-    def attempt(place: Path | str, local: bool) -> tuple[Any, list[LoadReport]]:
-        from sentence_transformers import MultiVectorEncoder
-
-        made = partial(MultiVectorEncoder, str(place), device=device, local_files_only=local)
-        loaded, reports = _reported(made, progress=not local)
-        check_vocabulary(loaded)
-        return loaded, reports
-
-    return _first_loaded(model, attempt, "late-interaction model", {})
+    return _first_loaded(
+        model, _attempt("MultiVectorEncoder", device), "late-interaction model", {}
+    )
 
 
 def load_sparse(model: str | os.PathLike[str], device: str | None) -> tuple[Any, list[LoadReport]]:
@@ -95,16 +88,27 @@ def load_sparse(model: str | os.PathLike[str], device: str | None) -> tuple[Any,
     Raises:
         ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
     """
+    return _first_loaded(
+        model, _attempt("SparseEncoder", device), "sparse model", hub.SPARSE_PACKAGES
+    )
+
+
+def _attempt(
+    kind: str, device: str | None
+) -> Callable[[Path | str, bool], tuple[Any, list[LoadReport]]]:
+    """Return what loads a model by a class of sentence-transformers, and checks its vocabulary."""
 
     def attempt(place: Path | str, local: bool) -> tuple[Any, list[LoadReport]]:
-        from sentence_transformers import SparseEncoder
+        import sentence_transformers
 
-        made = partial(SparseEncoder, str(place), device=device, local_files_only=local)
+        made = partial(
+            getattr(sentence_transformers, kind), str(place), device=device, local_files_only=local
+        )
         loaded, reports = _reported(made, progress=not local)
         check_vocabulary(loaded)
         return loaded, reports
 
-    return _first_loaded(model, attempt, "sparse model", hub.SPARSE_PACKAGES)
+    return attempt
 
 
 def _first_loaded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ class TokenIdf:
     @classmethod
     def of(cls, tokenizer: Any, dim: int, texts: Iterable[str]) -> TokenIdf:
         """Return the idf of tokens in some texts, read once."""
-        having, count = np.zeros(dim, np.int64), 0
-        for some in _parts(texts):
+        having, count, waiting = np.zeros(dim, np.int64), 0, iter(texts)
+        while some := list(islice(waiting, AT_ONCE)):
             for tokens in _tokens(tokenizer, some):
                 having[np.unique(tokens)] += 1
             count += len(some)
@@ -70,14 +71,3 @@ def _tokens(tokenizer: Any, texts: Sequence[str]) -> Iterator[NDArray[np.int64]]
     for ids in read["input_ids"]:
         tokens = np.array(ids, np.int64)
         yield tokens[~np.isin(tokens, special)]
-
-
-def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
-    part: list[str] = []
-    for text in texts:
-        part.append(text)
-        if len(part) == AT_ONCE:
-            yield part
-            part = []
-    if part:
-        yield part

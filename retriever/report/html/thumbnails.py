@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from indexes.errors import InputError, pluralize
+from indexes.errors import pluralize
 from indexes.images import Image
 from indexes.threads import threads
 from retriever.evaluation.results import ComparisonResults
 from retriever.formatting import alt_text
 from retriever.images.check import NO_PILLOW, has_pillow
-from retriever.images.thumbnails import thumbnail
+from retriever.images.thumbnails import thumbnail_if_any
 
 # Most images on a page: 2 to 4 kB each.
 MOST = 2_000
@@ -51,11 +51,8 @@ class Thumbnails:
 
 
 def _shown(alt: str, image: Image) -> Shown:
-    try:
-        small = thumbnail(image)
-    except InputError:
-        return [alt]
-    return [alt, small.uri, small.width, small.height]
+    small = thumbnail_if_any(image)
+    return [alt] if small is None else [alt, small.uri, small.width, small.height]
 
 
 def _notes(broken: int, total: int) -> Iterable[str]:

@@ -32,11 +32,12 @@ def best_sentences(
 
     With `encode`, the sentence with the vector nearest to that of the query, unless there are too
     many sentences. Otherwise, or where no word is known, the one that shares most words with the
-    query, stop words aside; the first one of several.
+    query, without stop words; the first one of several.
     """
     of_each = [_lines(hit.text[:MOST_CHARACTERS]) for hit in hits]
     flat = [line for lines in of_each for line in lines]
-    marks = [matches(line, query, language) for line in flat]
+    words = telling(query, language)
+    marks = [_matches(line, words, language) for line in flat]
     values = [float(len({line[b:e].lower() for b, e in spans})) for line, spans in
               zip(flat, marks, strict=True)]  # fmt: skip
     if encode is not None and query.strip() and 0 < len(flat) <= MOST_ENCODED:
@@ -55,5 +56,10 @@ def _lines(text: str) -> list[str]:
 
 def matches(line: str, query: str, language: str) -> Spans:
     """Return the spans of the words of a line that share a stem with a query; no stop words."""
-    shared = SharedWords({"": Excerpt("", line)}, language).of(telling(query, language), [""])
+    return _matches(line, telling(query, language), language)
+
+
+def _matches(line: str, words: str, language: str) -> Spans:
+    """Return `matches` for the telling words of a query."""
+    shared = SharedWords({"": Excerpt("", line)}, language).of(words, [""])
     return list(matches_in(line, shared))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from indexes.catalog.field_names import field_path
+from indexes.catalog.field_names import field_path, value_at
 from retriever.formatting import WIDTH, beginning, join_names
 from retriever.report.answers import found_by
 from retriever.report.terminal.escape import one_line
@@ -87,10 +87,7 @@ def shown_fields(hit: Hit, fields: Sequence[str]) -> str:
     """Return the fields that a hit has, as `name=value` in one line; a dot leads into objects."""
     shown = []
     for name in fields:
-        value: Any = hit.metadata
-        for part in field_path(name):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is not None:
+        if (value := value_at(hit.metadata, field_path(name))) is not None:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             shown.append(f"{one_line(name)}={beginning(one_line(text), LONGEST_VALUE)}")
     return "  ".join(shown)

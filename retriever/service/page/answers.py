@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from indexes.errors import InputError, RetrieverError, unknown_name
+from indexes.errors import RetrieverError, unknown_name
 from retriever.collection import Collection
-from retriever.embedders.base import ReportsCoverage, TextReport, WordCounting
 from retriever.evaluation.results import Excerpt
 from retriever.evaluation.shared_words import SharedWords, matches_in, telling
 from retriever.formatting import alt_text, beginning, join_names
-from retriever.images.thumbnails import Thumbnail, thumbnail
+from retriever.images.thumbnails import Thumbnail, thumbnail_if_any
 from retriever.report.answers import found_by
 from retriever.report.excerpts import Piece, excerpt_of, pieces_of
 from retriever.report.terminal.escape import one_line
-from retriever.search.finders import Finder
 from retriever.search.options import MMR, SearchOptions
 from retriever.search.results import Hit, Hits, Timing
 from retriever.search.retriever import Retriever
-from retriever.service.comparing import embedders
+from retriever.service.comparing import Understood, understood
 from retriever.service.page.facts import Facts
 from retriever.service.page.filters import filter_text
 from retriever.service.page.forms import SearchForm
@@ -49,15 +47,6 @@ class ShownHit:
     def is_alone(self) -> bool:
         """Whether no other index found it, of at least one other."""
         return bool(self.elsewhere) and all(rank is None for _, rank in self.elsewhere)
-
-
-@dataclass(frozen=True)
-class Understood:
-    """Which words of a query an embedder knows; `unknown` has each once."""
-
-    model: str
-    report: TextReport
-    unknown: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -153,19 +142,13 @@ def _ask(collection: Collection, name: str, form: SearchForm, where: str) -> _An
             (hits,), timing = retriever.answer(
                 [form.text], form.k, where=where or None, options=SearchOptions(mmr)
             )
-            return _Answer(hits, timing, list(_understood(retriever.finder, form.text)))
+            # Only models with a vocabulary know words, or do not.
+            known = understood(retriever.finder, form.text)
+            return _Answer(hits, timing, [one for one in known if one.unknown is not None])
 
         return collection.with_retriever(name, ask)
     except RetrieverError as error:
         return str(error)
-
-
-def _understood(finder: Finder, text: str) -> Iterator[Understood]:
-    """Yield what each embedder with a vocabulary knows of a query."""
-    for name, embedder in embedders(finder):
-        if isinstance(embedder, ReportsCoverage) and isinstance(embedder, WordCounting):
-            unknown = list(dict.fromkeys(embedder.unknown_words([text])[0]))
-            yield Understood(name, embedder.report_queries([text]), unknown)
 
 
 def _column(name: str, facts: Facts, answered: _Answer | str, hits: Sequence[ShownHit]) -> Column:
@@ -236,13 +219,8 @@ class _Pictures:
         self._made: dict[str, Thumbnail | None] = {}
 
     def of(self, hit: Hit) -> Thumbnail | None:
-        if hit.image is None:
-            return None
         if hit.doc_id not in self._made:
-            try:
-                self._made[hit.doc_id] = thumbnail(hit.image)
-            except InputError:
-                self._made[hit.doc_id] = None
+            self._made[hit.doc_id] = thumbnail_if_any(hit.image)
         return self._made[hit.doc_id]
 
 

@@ -7,13 +7,11 @@ import json
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from indexes.document import Document
-from indexes.errors import InputError
 from retriever.evaluation.results import Excerpt
 from retriever.evaluation.shared_words import SharedWords, matches_in, telling
 from retriever.formats.judging import grades_of
 from retriever.formatting import alt_text
-from retriever.images.thumbnails import Thumbnail, thumbnail
+from retriever.images.thumbnails import thumbnail_if_any
 from retriever.report.excerpts import Piece, pieces_of
 from retriever.service.page.libraries import SEARCH, Libraries
 from retriever.service.page.rendering import html
@@ -49,7 +47,7 @@ def _page(libraries: Libraries, library: str, doc_id: str, query: str) -> HTMLRe
         metadata=metadata,
         query=query,
         grade=_grade(libraries, library, query, doc_id),
-        image=_image(document),
+        image=thumbnail_if_any(document.image),
         alt=alt_text(document.title, document.text, doc_id),
     )
 
@@ -70,12 +68,3 @@ def _grade(libraries: Libraries, library: str, query: str, doc_id: str) -> str:
         return ""
     grade = grades[doc_id]
     return "unsure" if grade is None else f"judged {grade} for this query"
-
-
-def _image(document: Document) -> Thumbnail | None:
-    if document.image is None:
-        return None
-    try:
-        return thumbnail(document.image)
-    except InputError:
-        return None

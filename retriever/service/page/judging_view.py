@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from indexes.errors import InputError, RefusedError, shown, unknown_name
+from indexes.errors import InputError, RefusedError, pluralize, shown, unknown_name
 from retriever.advice import shell_command
 from retriever.comparison.compare import compare
 from retriever.formats.judging import grades_of, qrels_in, queries_in
@@ -136,7 +136,7 @@ def _page(libraries: Libraries, library: str) -> HTMLResponse:
         )
     if qrels and len(qrels) < FEW_QUERIES:
         values["few"] = (
-            f"With {len(qrels)} judged {'query' if len(qrels) == 1 else 'queries'}, chance decides "
+            f"With {pluralize(len(qrels), 'judged query', 'judged queries')}, chance decides "
             f"much: from about {FEW_QUERIES} on, differences begin to tell."
         )
     return html("judgments.html.jinja", **libraries.common(library, JUDGMENTS), **values)

@@ -14,7 +14,7 @@ from retriever.collection import Collection
 from retriever.formats.judging import JudgmentFile
 from retriever.service.page.facts import Facts, Kept
 from retriever.service.page.rendering import html
-from retriever.service.problems import Told, told, without_paths
+from retriever.service.problems import ErrorSummary, summarize, without_paths
 from retriever.service.state import ServiceState
 
 Made = TypeVar("Made")
@@ -71,13 +71,13 @@ class Libraries:
         """Return a message as clients may read it: on other machines without folders."""
         return without_paths(text, hidden_folders(self.state))
 
-    def told(self, error: RetrieverError) -> Told:
-        """Return how an error is told."""
-        return told(error, hidden_folders(self.state))
+    def summarize(self, error: RetrieverError) -> ErrorSummary:
+        """Return an error for a client."""
+        return summarize(error, hidden_folders(self.state))
 
     def problem(self, error: RetrieverError) -> dict[str, str]:
         """Return the sentence of an error, and the command that helps, for a template."""
-        says = self.told(error)
+        says = self.summarize(error)
         return {"problem": says.sentence, "command": says.command}
 
 
@@ -88,7 +88,7 @@ def hidden_folders(state: ServiceState) -> Mapping[str, str]:
 
 def error_page(error: RetrieverError, state: ServiceState) -> HTMLResponse:
     """Return an error as a page of its own."""
-    status, sentence, command, headers = told(error, hidden_folders(state))
+    status, sentence, command, headers = summarize(error, hidden_folders(state))
     title = {404: "Not found", 429: "Too many requests", 503: "Not now"}.get(status, "Not possible")
     page = html(
         "error.html.jinja", status, title=title, problem=sentence, command=command, library=""

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from indexes.catalog.field_names import field_path
+from indexes.catalog.field_names import field_path, value_at
 from indexes.errors import InputError, RetrieverError, unknown_name
 from retriever.collection import Collection
 from retriever.corpus_map.corpus_map import PCA, CorpusMap
@@ -106,7 +106,7 @@ def _page(libraries: Libraries, library: str, given: Mapping[str, str]) -> HTMLR
     try:
         values |= _maps(libraries, library, facts, chosen, values)
     except RetrieverError as error:
-        status = libraries.told(error).status
+        status = libraries.summarize(error).status
         values |= libraries.problem(error)
     return html("map.html.jinja", status, **values)
 
@@ -247,9 +247,7 @@ def _shades(
     path = field_path(field)
     values = {}
     for document in collection.documents_of(list(dict.fromkeys(doc_ids))):
-        value: Any = document.metadata
-        for part in path:
-            value = value.get(part) if isinstance(value, Mapping) else None
+        value = value_at(document.metadata, path)
         value = value[0] if isinstance(value, list) and value else value
         if isinstance(value, str | bool | int | float):
             values[document.doc_id] = str(value).lower() if isinstance(value, bool) else str(value)

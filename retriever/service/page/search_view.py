@@ -59,7 +59,7 @@ def _page(libraries: Libraries, form: SearchForm, only_results: bool) -> HTMLRes
             answered = _public(libraries, answer(libraries.collection(form.library), facts, form))
             values |= {"answered": answered, **_judging(libraries, form, answered)}
         except RetrieverError as error:
-            status = libraries.told(error).status
+            status = libraries.summarize(error).status
             values |= libraries.problem(error)
     if only_results:
         status = 200  # as what is being typed is seldom complete

@@ -53,7 +53,7 @@ def _page(libraries: Libraries, library: str, asked: str, text: str) -> HTMLResp
                 found = collection.word(asked, occurrences=OCCURRENCES, k=NEIGHBORS)
                 values |= {"found": found, "senses": found.senses, "neighbors": found.neighbors}
         except RetrieverError as error:
-            status = libraries.told(error).status
+            status = libraries.summarize(error).status
             values |= libraries.problem(error)
     return html("word.html.jinja", status, **values)
 

@@ -39,7 +39,6 @@ def _compared(state: ServiceState, name: str, body: CompareBody) -> bytes:
     indexes = body.indexes or collection.text_indexes()
     how = body.k, body.where, body.options, body.shown
     record = compared(collection, indexes, body.query, *how)
-    for answer in record["answers"]:
-        answer["notes"] = [state.public(note) for note in answer["notes"]]
+    record["answers"] = [state.public_record(answer) for answer in record["answers"]]
     state.metrics.count_searches(name, indexes)
     return json_bytes({"library": name, **record})

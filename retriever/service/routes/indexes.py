@@ -50,7 +50,6 @@ def _libraries(state: ServiceState) -> bytes:
 
 
 def _indexes(state: ServiceState, name: str) -> bytes:
-    record = info_record(state.collections[name].info(), name)
-    record["notes"] = [state.public(note) for note in record["notes"]]
+    record = state.public_record(info_record(state.collections[name].info(), name))
     update = state.writing.update_record(name)
     return json_bytes({"library": name, **record, "update": update})

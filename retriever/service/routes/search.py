@@ -85,11 +85,9 @@ def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
         text = str(Like.of(body.like, body.unlike))
     answers = []
     for index in indexes:
-        record = answer_record(
-            collection, "", text, index, _hits(collection, index, body), body.shown
-        )
-        record["notes"] = [state.public(note) for note in record["notes"]]
-        answers.append(record)
+        hits = _hits(collection, index, body)
+        record = answer_record(collection, "", text, index, hits, body.shown)
+        answers.append(state.public_record(record))
     state.metrics.count_searches(name, indexes)
     query = {"query": body.query} if body.query is not None else {}
     return json_bytes({"library": name, **query, "answers": answers})
@@ -134,7 +132,6 @@ def _batch(state: ServiceState, name: str, body: BatchBody) -> bytes:
         for index in indexes:
             hits = answers[index][place]
             record = answer_record(collection, query_id, text, index, hits, body.shown)
-            record["notes"] = [state.public(note) for note in record["notes"]]
-            found.append(record)
+            found.append(state.public_record(record))
         results.append({"query_id": query_id, "query": text, "answers": found})
     return json_bytes({"library": name, "results": results})
