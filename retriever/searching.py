@@ -17,6 +17,7 @@ from retriever.documents import Documents
 from retriever.exchange.searching import VectorSearchMethods
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES
+from retriever.indexing.info import IMAGES
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.frames import DataFrame, queries_of
@@ -263,6 +264,27 @@ class Searching(Documents, VectorSearchMethods):
             return all(map(self._answers_texts, row.parts))
         imported = row.embedding is not None and self._store.embedding(name).imported
         return not imported or QUERIES in row.definition
+
+    def image_indexes(self) -> list[str]:
+        """Return the indexes that can be searched by an image, oldest first.
+
+        Raises:
+            InputError: there is none.
+        """
+        if names := [name for name in self.index_names() if self._answers_images(name)]:
+            return names
+        build = shell_command("build", self.path, "NAME", "--embedder", "contextual:CLIP-MODEL")
+        raise InputError(f"{self.path}/ has no index that encodes images. Build one: {build}")
+
+    def _answers_images(self, name: str) -> bool:
+        row = self._store.index(name)
+        if row.parts:
+            # What ranks again what another found answers what that one does.
+            found_by = row.parts if "fuse" in row.definition else row.parts[:1]
+            return any(map(self._answers_images, found_by))
+        if row.embedding is None or QUERIES in row.definition:
+            return False
+        return bool(self._store.embedding(name).attributes.get(IMAGES))
 
     def _fusions(self) -> list[str]:
         """Return the names of all fusions that answer texts, oldest first."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import time
 
 import pytest
 
@@ -47,6 +48,16 @@ def opened(driver, url, *, width=1280, height=900, scheme="light"):
 
 def one(driver, selector):
     return driver.find_element("css selector", selector)
+
+
+def until(driver, script, wanted):
+    """Wait until a script returns a value; return what it returns."""
+    for _ in range(200):
+        found = driver.execute_script(script)
+        if found == wanted:
+            break
+        time.sleep(0.05)
+    return found
 
 
 def texts(driver, selector):

@@ -140,10 +140,10 @@ def _ask(collection: Collection, name: str, form: SearchForm, where: str) -> _An
 
         def ask(retriever: Retriever) -> _Answer:
             (hits,), timing = retriever.answer(
-                [form.text], form.k, where=where or None, options=SearchOptions(mmr)
+                [form.query], form.k, where=where or None, options=SearchOptions(mmr)
             )
             # Only models with a vocabulary know words, or do not.
-            known = understood(retriever.finder, form.text)
+            known = [] if form.image else understood(retriever.finder, form.text)
             return _Answer(hits, timing, [one for one in known if one.unknown is not None])
 
         return collection.with_retriever(name, ask)

@@ -9,6 +9,8 @@ from typing import Any
 from fastapi.datastructures import QueryParams
 
 from indexes.errors import InputError
+from indexes.images import Image
+from retriever.search.queries import Query
 from retriever.service.page.filters import OPERATORS
 from retriever.service.page.rendering import address
 from retriever.service.settings import Limits
@@ -19,9 +21,9 @@ PLAIN_COUNT = 10
 
 @dataclass(frozen=True)
 class SearchForm:
-    """What is searched for: a text, or else documents like one, in some indexes.
+    """What is searched for: a text, an image, or documents like one, in some indexes.
 
-    `where` is a filter as text, and `chosen` the controls of metadata fields by their parameters.
+    An image is no part of an address: it is sent with the parameters. `where` is a filter as text, and `chosen` the controls of metadata fields by their parameters.
     """
 
     library: str
@@ -32,11 +34,17 @@ class SearchForm:
     where: str = ""
     chosen: Mapping[str, str] = field(default_factory=dict)
     diverse: bool = False
+    image: Image | None = None
+
+    @property
+    def query(self) -> Query:
+        """What indexes are asked, unless it is to be like a document."""
+        return self.text if self.image is None else self.image
 
     @property
     def is_asked(self) -> bool:
         """Whether there is anything to search for."""
-        return bool(self.text.strip() or self.like)
+        return bool(self.image or self.text.strip() or self.like)
 
     @property
     def is_filtered(self) -> bool:

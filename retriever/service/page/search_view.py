@@ -10,8 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from indexes.errors import RetrieverError
+from indexes.images import Image
 from retriever.advice import shell_command
 from retriever.formats.judging import grades_of
+from retriever.images.thumbnails import thumbnail_if_any
 from retriever.service.page.answers import FAMILIES, Answered, answer, default_choice
 from retriever.service.page.facts import Facts
 from retriever.service.page.filters import controls
@@ -35,6 +37,15 @@ def add_search(router: APIRouter, libraries: Libraries) -> None:
         only_results = request.query_params.get("part") == "results"
         return await libraries.state.run(lambda: _page(libraries, form, only_results))
 
+    @router.post("/page/search", include_in_schema=False)
+    async def search_by_image(request: Request) -> HTMLResponse:
+        """Return the results for an image, which is the body; the rest is in the address."""
+        library = libraries.name_of(request)
+        image = Image.of_bytes(await request.body())
+        form = search_form(library, request.query_params, libraries.state.limits)
+        form = replace(form, text="", like="", image=image)
+        return await libraries.state.run(lambda: _page(libraries, form, only_results=True))
+
 
 def _page(libraries: Libraries, form: SearchForm, only_results: bool) -> HTMLResponse:
     facts = libraries.facts(form.library)
@@ -49,6 +60,8 @@ def _page(libraries: Libraries, form: SearchForm, only_results: bool) -> HTMLRes
         ),
         "answered": None,
         "mapped": bool(facts.with_vectors),
+        "query_image": thumbnail_if_any(form.image),
+        "with_images": facts.info.images > 0,
         "problem": "",
         "command": "",
         "judging": False,

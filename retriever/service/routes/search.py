@@ -1,7 +1,8 @@
-"""`/search` and `/search/batch`: queries, vectors and documents to be like."""
+"""`/search` and `/search/batch`: texts, images, vectors and documents to be like."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from indexes.errors import InputError
+from indexes.images import Image
 from retriever.collection import Collection
 from retriever.search.like import Like
 from retriever.search.queries import AnyQuery, QueryVector
@@ -22,9 +24,10 @@ from retriever.service.state import ServiceState
 
 
 class SearchBody(How):
-    """A search by a text, a vector, or documents to be like: exactly one of them."""
+    """A search by a text, an image, a vector, or documents to be like: exactly one of them."""
 
     query: str | None = Field(None, description="What to search for.")
+    image: str | None = Field(None, description="The bytes of an image file, in base64.")
     vector: list[float] | None = Field(None, description="A vector of the model of the index.")
     like: list[str] = Field([], description="Ids of documents that hits should be like.")
     unlike: list[str] = Field([], description="With `like`: documents not to be like.")
@@ -66,8 +69,10 @@ def router(state: ServiceState) -> APIRouter:
 def _check(body: SearchBody, state: ServiceState) -> None:
     body.check(state.limits)
     like = body.like or body.unlike or None
-    if [body.query, body.vector, like].count(None) != 2:
-        raise InputError("Give one of these: 'query', 'vector', or 'like' with ids of documents.")
+    if [body.query, body.image, body.vector, like].count(None) != 3:
+        raise InputError(
+            "Give one of these: 'query', 'image', 'vector', or 'like' with ids of documents."
+        )
     check_batch("like", len(body.like) + len(body.unlike), state.limits)
     if body.query is not None:
         check_text(body.query, state.limits)
@@ -79,6 +84,8 @@ def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
     default: Callable[[], list[str]] = collection.default_indexes
     if body.vector is not None:
         default = partial(_of_vectors, collection)
+    elif body.image is not None:
+        default = collection.image_indexes
     indexes = body.indexes or default()
     text = body.query or ""
     if body.like:
@@ -94,14 +101,29 @@ def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
 
 
 def _hits(collection: Collection, index: str, body: SearchBody) -> Hits:
-    if body.vector is None and body.query is None:
+    if body.like or body.unlike:
         how: dict[str, Any] = {"where": body.where, "mmr": body.mmr}
         how |= {"all_words": body.all_words, "phrase": body.phrase}
         return collection.search(like=body.like, unlike=body.unlike, index=index, k=body.k, **how)
     vectors = body.vector is not None
-    query: AnyQuery = QueryVector.of(body.vector or []) if vectors else str(body.query)
     how_many = body.k, body.where, body.options
-    return answer_many(collection, index, [query], *how_many, vectors=vectors)[0][0]
+    return answer_many(collection, index, [_query(body)], *how_many, vectors=vectors)[0][0]
+
+
+def _query(body: SearchBody) -> AnyQuery:
+    if body.vector is not None:
+        return QueryVector.of(body.vector)
+    return str(body.query) if body.image is None else _image(body.image)
+
+
+def _image(given: str) -> Image:
+    """Return an image of a request; a path or an address is none, and nothing is opened."""
+    try:
+        return Image.of_bytes(base64.b64decode(given, validate=True))
+    except ValueError:
+        raise InputError(
+            "'image' is not in base64; expected the bytes of an image file, encoded so."
+        ) from None
 
 
 def _of_vectors(collection: Collection) -> list[str]:

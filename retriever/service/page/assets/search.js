@@ -1,14 +1,18 @@
 // The search page: results while typing, judgments without leaving, and keys. All of it works
-// without this script, too, by forms and links.
+// without this script, too, by forms and links; only searching by an image needs it.
 'use strict';
 (() => {
   const WAIT = 250;
+  // Pixels of the longer side of an image that is sent: models see fewer.
+  const SIDE = 1024;
   const form = document.getElementById('search');
   const query = document.getElementById('q');
   let results = document.getElementById('results');
   let timer = 0;
   let running = null;
   let shown = asked();
+  // What is searched by in place of the text.
+  let image = null;
 
   // The parameters of the form that say something.
   function asked() {
@@ -21,12 +25,18 @@
     const parameters = asked();
     if (parameters === shown) return;
     shown = parameters;
+    await show(parameters);
+  }
+
+  async function show(parameters) {
     if (running) running.abort();
     running = new AbortController();
     results.setAttribute('aria-busy', 'true');
     try {
       const address = `/page/search?${parameters}`;
-      const response = await fetch(`${address}&part=results`, { signal: running.signal });
+      const how = { signal: running.signal };
+      if (image) Object.assign(how, { method: 'POST', body: image });
+      const response = await fetch(`${address}&part=results`, how);
       const text = await response.text();
       // Nothing in it runs: a parsed document has no scripts of its own that are executed.
       const found = new DOMParser().parseFromString(text, 'text/html');
@@ -43,6 +53,30 @@
       results.removeAttribute('aria-busy');
     }
   }
+
+  async function searchBy(file) {
+    if (!file) return;
+    image = await smaller(file);
+    query.value = '';
+    shown = asked();
+    await show(shown);
+  }
+
+  // A smaller copy; what is no image is sent as it is, and the answer says so.
+  async function smaller(file) {
+    try {
+      const whole = await createImageBitmap(file);
+      const share = Math.min(1, SIDE / Math.max(whole.width, whole.height));
+      if (share === 1) return file;
+      const copy = new OffscreenCanvas(Math.ceil(share * whole.width), Math.ceil(share * whole.height));
+      copy.getContext('2d').drawImage(whole, 0, 0, copy.width, copy.height);
+      return await copy.convertToBlob();
+    } catch {
+      return file;
+    }
+  }
+
+  const imageOf = (from) => from && [...from.files].find((file) => file.type.startsWith('image/'));
 
   function soon() {
     clearTimeout(timer);
@@ -128,8 +162,23 @@
     }
   }
 
-  form.addEventListener('input', soon);
-  form.addEventListener('change', update);
+  const chosen = document.getElementById('image');
+  if (chosen) {
+    chosen.closest('label').hidden = false;
+    chosen.addEventListener('change', () => searchBy(chosen.files[0]));
+    document.addEventListener('paste', (event) => searchBy(imageOf(event.clipboardData)));
+    document.addEventListener('dragover', (event) => event.preventDefault());
+    document.addEventListener('drop', (event) => {
+      event.preventDefault();
+      searchBy(imageOf(event.dataTransfer));
+    });
+    query.addEventListener('input', () => {
+      image = null;
+      chosen.value = '';
+    });
+  }
+  form.addEventListener('input', (event) => event.target !== chosen && soon());
+  form.addEventListener('change', (event) => event.target !== chosen && update());
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     update();

@@ -1,7 +1,5 @@
 """The pages of the service in a real browser: typed in, filtered, judged, on every screen."""
 
-import time
-
 import pytest
 
 from retriever.formats import read_qrels
@@ -13,6 +11,7 @@ from tests.support.browser import (
     one,
     opened,
     texts,
+    until,
 )
 from tests.support.page_library import HOSTILE, LONG, NAME, make_page_library
 from tests.support.service import app_of, listening
@@ -46,16 +45,6 @@ def site(driver, labels, tmp_path_factory):
     library = make_page_library(tmp_path_factory.mktemp("library"))
     with listening(app_of(library, judgments=labels)) as (_, port):
         yield f"http://127.0.0.1:{port}"
-
-
-def until(driver, script, wanted):
-    """Wait until a script returns a value; return what it returns."""
-    for _ in range(200):
-        found = driver.execute_script(script)
-        if found == wanted:
-            break
-        time.sleep(0.05)
-    return found
 
 
 def pressed(driver, doc_id):
