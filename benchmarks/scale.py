@@ -1,10 +1,10 @@
 """What grows with a collection, and how: `python -m benchmarks.scale --rows 100000 1000000`.
 
-Needs RETRIEVER_DATA, and `--table`, the folder of a static model 256 wide (model2vec, or
-sentence-transformers' static). Writes `results/scale.json`. Documents of a short text are added,
-embedded, and indexed in a structure over half-precision vectors; each step runs in a process of its
-own, whose peak of memory leaves out pages of mapped files. Vectors are drawn as in `synthetic.py`,
-like those of 100,000 arXiv abstracts by the table; these themselves are measured too. Milliseconds
+Needs RETRIEVER_DATA. Writes `results/scale.json`. Documents of a short text are added, embedded,
+and indexed in a structure over half-precision vectors; each step runs in a process of its own,
+whose peak of memory leaves out pages of mapped files. Vectors are drawn as in `synthetic.py`, like
+those of 100,000 arXiv abstracts by wordllama's table, 256 wide, or by that of another static model
+(`--table FOLDER`: model2vec, or sentence-transformers' static); these themselves are measured too. Milliseconds
 are of processor time, except p50 and p95. With `--keep`, collections stay, and an interrupted run
 goes on after its last finished step. 10 million rows take 8 GB of disk.
 """
@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ann.vectors import wordllama_table
 from benchmarks.certificate import certificate, checksum, collection_folder, data_folder, save
 from benchmarks.durability import ABSTRACTS, HUNDRED_THOUSAND, abstracts
 from indexes.progress import PEAK_MEMORY, Peak
@@ -84,7 +85,7 @@ def embedder_of(kind: str) -> Any:
     return Real(np.load(folder / VECTORS, mmap_mode="r"), np.load(folder / ASKED))
 
 
-def prepare(table: Path) -> None:
+def prepare(table: Path | None) -> None:
     """Encode the abstracts, with their titles as queries, and fit the mixture; once."""
     from benchmarks.synthetic import Mixture
     from retriever import StaticEmbedder
@@ -93,7 +94,8 @@ def prepare(table: Path) -> None:
     if (folder / MIXTURE).exists():
         return
     folder.mkdir(exist_ok=True)
-    embedder, corpus = StaticEmbedder(table), list(abstracts(HUNDRED_THOUSAND))
+    embedder = StaticEmbedder(table or wordllama_table(folder / "table"))
+    corpus = list(abstracts(HUNDRED_THOUSAND))
     vectors = embedder.encode_documents([document.text for document in corpus])
     queries = embedder.encode_queries([document.title for document in corpus[:TITLED]])
     answers = vectors[:TITLED]
@@ -317,8 +319,7 @@ def main() -> None:
         step, folder, rows, kind = options.step
         print(json.dumps(STEPS[step](Path(folder), int(rows), kind)))
         return
-    if options.table:
-        prepare(options.table)
+    prepare(options.table)
     real = collection(HUNDRED_THOUSAND, "real", options.keep)
     by_rows = {rows: collection(rows, "synthetic", options.keep) for rows in options.rows}
     source = data_folder() / ABSTRACTS

@@ -63,7 +63,7 @@ def arxiv() -> Vectors:
     """
     from retriever import StaticEmbedder
 
-    table = _table(collection_folder(TABLE))
+    table = wordllama_table(collection_folder(TABLE))
     folder = data_folder() / "arxiv-100k"
     corpus, queries = folder / "corpus.jsonl.gz", folder / "queries.jsonl"
     with gzip.open(corpus, "rt") as lines:
@@ -100,7 +100,7 @@ def vectors(name: str) -> Vectors:
     return Vectors(texts, np.load(documents), asked, np.load(queries), known)
 
 
-def _table(folder: Path) -> Path:
+def wordllama_table(folder: Path) -> Path:
     """Return a folder with the files of wordllama's table under the names of a static model."""
     endings = {
         "model.safetensors": "_256.safetensors",
