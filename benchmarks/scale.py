@@ -4,9 +4,9 @@ Needs RETRIEVER_DATA. Writes `results/scale.json`. Documents of a short text are
 and indexed in a structure over half-precision vectors; each step runs in a process of its own,
 whose peak of memory leaves out pages of mapped files. Vectors are drawn as in `synthetic.py`, like
 those of 100,000 arXiv abstracts by wordllama's table, 256 wide, or by that of another static model
-(`--table FOLDER`: model2vec, or sentence-transformers' static); these themselves are measured too. Milliseconds
-are of processor time, except p50 and p95. With `--keep`, collections stay, and an interrupted run
-goes on after its last finished step. 10 million rows take 8 GB of disk.
+(`--table FOLDER`: model2vec, or sentence-transformers' static); these themselves are measured too.
+Milliseconds are of processor time, except p50 and p95. With `--keep`, collections stay, and an
+interrupted run goes on after its last finished step. 10 million rows take 8 GB of disk.
 """
 
 from __future__ import annotations
