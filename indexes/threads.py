@@ -1,7 +1,8 @@
 """Threads to compute with: as many as this process may use, shared by all that compute at once.
 
 A query alone computes in one thread: on a busy machine, two that wait for each other take several
-times as long (`benchmarks/load.py`). A batch computes in all.
+times as long (`benchmarks/load.py`). A batch computes in all. Threads of the caller take turns at
+queries that compute mostly in Python (`IN_TURN`): they would only hand its lock to each other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ SHORT_TOKENS = 64
 
 _LOCK = threading.Lock()
 _computing = 0
+# Held by a query that computes mostly in Python. Eight threads that ask at once get as many answers
+# as one with it, and half as many without (`benchmarks/threads.py`).
+IN_TURN = threading.RLock()
 
 
 def cores() -> int:
@@ -56,8 +60,8 @@ def sharing() -> Iterator[int]:
 
 def _start_child() -> None:
     """Forget the threads of the parent, which a forked child lacks."""
-    global _LOCK, _computing
-    _LOCK, _computing = threading.Lock(), 0
+    global _LOCK, _computing, IN_TURN
+    _LOCK, _computing, IN_TURN = threading.Lock(), 0, threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

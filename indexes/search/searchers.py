@@ -51,6 +51,9 @@ NEAR, LEAST_NEAR = 4, 10
 # visits more nodes for each, or of cells, for one query and for each of many; and the share of that
 # time that a row takes for each of many. Measured over 100,000 abstracts, 256 wide.
 GRAPH_ROWS, CELL_ROWS, OF_MANY = (100, 100), (35, 85), 1 / 7
+# A query takes less time than the Python around it up to this many numbers that are compared with
+# it, or rows of a structure.
+BRIEF_NUMBERS, BRIEF_ROWS = 1 << 20, 1 << 17
 # Memory-mapped files that are kept open: each takes one of 1,024 that most processes may open.
 MOST_MAPPED = 512
 KEPT_FILTERS = 32
@@ -141,6 +144,14 @@ class VectorSearcher:
         definition = self.index.definition
         engine = engine_of(definition)
         return "efSearch" in engine.parameters(definition, self.embedding.dim, 1)
+
+    @cached_property
+    def is_brief(self) -> bool:
+        """Whether a query takes less time than the Python around it; see `threads.IN_TURN`."""
+        rows = sum(len(block.keys) for block in self.blocks)
+        if self.structure is None:
+            return rows * self.embedding.dim <= BRIEF_NUMBERS
+        return rows <= BRIEF_ROWS
 
     def prefilter(self, allowed: AllowList | None) -> Prefilter:
         """Return what a search may find; kept for the next search with the same filter."""

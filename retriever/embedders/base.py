@@ -38,8 +38,9 @@ class Embedder(Protocol):
     `dot`, the inner product, or `euclidean`, the distance. For the latter two, rows keep their own
     length. Without the modality `text`, it is never given a text, and its indexes are searched by
     images only. With `sparse` true, vectors are stored as an inverted file, and those of documents
-    may be sparse rows of scipy. See `modalities_of`, `similarity_of` and `is_sparse`. They are not
-    members of this protocol, so an object without them is an `Embedder` as well.
+    may be sparse rows of scipy. With `brief` true, a query is encoded mostly in Python, in far less
+    than a millisecond. See `modalities_of`, `similarity_of`, `is_sparse` and `is_brief`. They are
+    not members of this protocol, so an object without them is an `Embedder` as well.
     """
 
     @property
@@ -230,6 +231,11 @@ class EmbedderSpec:
 def modalities_of(embedder: Embedder) -> tuple[str, ...]:
     """Return the kinds of content that an embedder encodes; text only if it has no `modalities`."""
     return tuple(getattr(embedder, "modalities", TEXT_ONLY))
+
+
+def is_brief(embedder: object) -> bool:
+    """Return whether an embedder encodes a query mostly in Python, in far less than 1 ms."""
+    return getattr(embedder, "brief", False) is True
 
 
 def is_sparse(embedder: object) -> bool:

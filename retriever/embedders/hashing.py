@@ -42,6 +42,7 @@ class HashingEmbedder:
     """
 
     modalities: tuple[str, ...] = TEXT_ONLY
+    brief = True
     option_help: ClassVar[dict[str, str]] = {"dim": f"Dimension of the vectors, 1 to {WIDEST:,}."}
 
     def __init__(self, dim: int = 256) -> None:

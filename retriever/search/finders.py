@@ -26,6 +26,7 @@ from retriever.embedders.base import (
     TEXT_ONLY,
     Embedder,
     ReportsCoverage,
+    is_brief,
     modalities_of,
 )
 from retriever.indexing.fingerprints import check_query_embedder
@@ -115,6 +116,11 @@ class DenseFinder(SingleIndex):
     # What was checked last: a state of the index, and the fingerprint that belongs to it.
     _checked: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether a query was found to compute mostly in Python; see `threads.IN_TURN`."""
+        return bool(self._checked.get("brief"))
+
     def modalities(self) -> Sequence[str]:
         """Return what the embedder encodes."""
         return modalities_of(self.embedder)
@@ -177,7 +183,8 @@ class DenseFinder(SingleIndex):
             raise MismatchError(f"Index '{self.name}' is a BM25 index now. Open it again.")
         check_query_embedder(view.index, view.embedding, self.embedder)
         # Weak, so that the files of an index are closed when its searcher is dropped.
-        self._checked.update(view=weakref.ref(view), by=fingerprint)
+        brief = is_brief(self.embedder) and view.is_brief
+        self._checked.update(view=weakref.ref(view), by=fingerprint, brief=brief)
 
 
 @dataclass(frozen=True)

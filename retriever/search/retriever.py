@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
+from indexes import threads
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import dotted_fields
 from indexes.catalog.filters import Filter
@@ -19,7 +21,7 @@ from retriever.embedders.base import IMAGE
 from retriever.indexing.info import lost_notes
 from retriever.search.diversity import diverse
 from retriever.search.filter_notes import filter_notes
-from retriever.search.finders import Finder
+from retriever.search.finders import DenseFinder, Finder
 from retriever.search.hybrid import part_with_vectors
 from retriever.search.like import Like, like_queries
 from retriever.search.matching import refuse_vectors
@@ -81,6 +83,17 @@ class Retriever:
         options: SearchOptions = PLAIN,
     ) -> tuple[list[Hits], Timing]:
         """Return what `search_many` returns, with the time of its stages."""
+        with self._turn(alone=isinstance(texts, list) and len(texts) == 1):
+            return self._answer(texts, k, where, options)
+
+    def _turn(self, *, alone: bool = True) -> AbstractContextManager[object]:
+        """Return what to hold while queries are answered: for a brief one alone, its turn."""
+        brief = alone and isinstance(self.finder, DenseFinder) and self.finder.is_brief
+        return threads.IN_TURN if brief else nullcontext()
+
+    def _answer(
+        self, texts: Sequence[AnyQuery], k: int, where: Where | None, options: SearchOptions
+    ) -> tuple[list[Hits], Timing]:
         queries, wanted, encoding = self._prepare(texts, k, where)
         self._restrict(queries, options)
 
@@ -135,15 +148,16 @@ class Retriever:
 
         A caller that caches a retriever thus saves a transaction to read the generation.
         """
-        queries, wanted, _ = self._prepare([text], k, where)
+        with self._turn():
+            queries, wanted, _ = self._prepare([text], k, where)
 
-        def read(snapshot: Snapshot) -> Hits | None:
-            if snapshot.generation != generation:
-                return None
-            neighbors = self.finder.nearest(snapshot, queries, k, wanted)
-            return self._hits(snapshot, neighbors, queries, wanted, k)[0]
+            def read(snapshot: Snapshot) -> Hits | None:
+                if snapshot.generation != generation:
+                    return None
+                neighbors = self.finder.nearest(snapshot, queries, k, wanted)
+                return self._hits(snapshot, neighbors, queries, wanted, k)[0]
 
-        return self._store.read(read)
+            return self._store.read(read)
 
     def _prepare(
         self,

@@ -68,6 +68,7 @@ class StaticEmbedder:
     """
 
     modalities: tuple[str, ...] = TEXT_ONLY
+    brief = True
     option_help = OPTION_HELP
 
     def __init__(

@@ -23,7 +23,8 @@ PLAIN_COUNT = 10
 class SearchForm:
     """What is searched for: a text, an image, or documents like one, in some indexes.
 
-    An image is no part of an address: it is sent with the parameters. `where` is a filter as text, and `chosen` the controls of metadata fields by their parameters.
+    An image is no part of an address: it is sent with the parameters. `where` is a filter as text,
+    and `chosen` the controls of metadata fields by their parameters.
     """
 
     library: str
