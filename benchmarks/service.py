@@ -1,8 +1,9 @@
 """Searches over HTTP, beside txtai's API and Chroma's server: `python -m benchmarks.service`.
 
-Runs in the environment of `peers.txt`, needs RETRIEVER_DATA, listens to this machine alone, and
-takes some minutes. All servers run at once and are asked in turns by 1, 8 and 64 clients, each of
-which sends its next request when it has an answer. Writes `results/service.json`.
+Runs in the environment of `peers.txt` (`--only memory` and `writing` in any), needs RETRIEVER_DATA,
+listens to this machine alone, and takes some minutes. All servers run at once and are asked in
+turns by 1, 8 and 64 clients, each of which sends its next request when it has an answer. Writes
+`results/service.json`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ import numpy as np
 from benchmarks.certificate import RESULTS, certificate, checksum, save
 from benchmarks.http_load import Load, Requests, get, loaded, post
 from benchmarks.peers import material, servers
-from benchmarks.peers.chroma import Chroma
 from benchmarks.peers.ours import Given
-from benchmarks.peers.txtai import Txtai
 from retriever import Collection, Document
 
 PARTS = ("speed", "writing", "memory")
@@ -49,8 +48,12 @@ with Collection.open(sys.argv[1]) as collection:
 def build(folder: Path, *, peers: bool) -> None:
     """Store the corpus in ours, with three other indexes, and in the peers, by the same vectors."""
     corpus = material.corpus()
-    for one in (Chroma(), Txtai()) if peers else ():
-        one.build(folder / one.package, corpus)
+    if peers:
+        from benchmarks.peers.chroma import Chroma
+        from benchmarks.peers.txtai import Txtai
+
+        for one in (Chroma(), Txtai()):
+            one.build(folder / one.package, corpus)
     with Collection.create(folder / "retriever") as library:
         library.add(map(Document, corpus.doc_ids, corpus.texts))
         vectors = corpus.doc_ids, corpus.vectors
