@@ -47,6 +47,13 @@ class Limits:
             if value < least.get(name, 1 if isinstance(value, int) else 0.001):
                 raise InputError(f"The limit '{name}' is {value}; expected a higher one.")
 
+    def check_text(self, text: str) -> None:
+        """Raise an InputError for a query that is too long."""
+        if len(text) > self.text:
+            raise InputError(
+                f"The query has {len(text):,} characters; this service takes at most {self.text:,}."
+            )
+
     @property
     def workers(self) -> int:
         """The number of threads that compute at once."""

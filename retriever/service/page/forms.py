@@ -74,8 +74,7 @@ def search_form(library: str, given: QueryParams, limits: Limits) -> SearchForm:
         InputError: a number is none, or a text is too long.
     """
     text = given.get("q", "")
-    if len(text) > limits.text:
-        raise InputError(f"The query has {len(text):,} characters; at most {limits.text:,}.")
+    limits.check_text(text)
     return SearchForm(
         library=library,
         text=text,

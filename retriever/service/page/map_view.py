@@ -78,8 +78,7 @@ def add_map(router: APIRouter, libraries: Libraries) -> None:
         given = {
             name: request.query_params.get(name, "") for name in ("a", "b", "q", "color", "method")
         }
-        if len(given["q"]) > libraries.state.limits.text:
-            raise InputError(f"The query has more than {libraries.state.limits.text:,} characters.")
+        libraries.state.limits.check_text(given["q"])
         return await libraries.state.run(lambda: _page(libraries, library, given))
 
 

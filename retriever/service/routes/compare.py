@@ -10,7 +10,7 @@ from pydantic import Field
 
 from retriever.service.comparing import compared
 from retriever.service.responses import json_bytes, json_response
-from retriever.service.routes.fields import How, Library, check_text
+from retriever.service.routes.fields import How, Library
 from retriever.service.state import ServiceState
 
 
@@ -28,7 +28,7 @@ def router(state: ServiceState) -> APIRouter:
     async def compare(body: CompareBody, library: Library = None) -> Response:
         name = state.name_of(library)
         body.check(state.limits)
-        check_text(body.query, state.limits)
+        state.limits.check_text(body.query)
         return json_response(await state.run(partial(_compared, state, name, body)))
 
     return routes

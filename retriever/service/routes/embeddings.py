@@ -16,7 +16,7 @@ from indexes.errors import InputError
 from retriever.embedders.base import Matrix, ReportsCoverage
 from retriever.search.finders import DenseFinder
 from retriever.service.responses import json_bytes, json_response
-from retriever.service.routes.fields import Body, Library, check_batch, check_text
+from retriever.service.routes.fields import Body, Library, check_batch
 from retriever.service.state import ServiceState
 
 
@@ -42,7 +42,7 @@ def router(state: ServiceState) -> APIRouter:
         texts = [body.input] if isinstance(body.input, str) else body.input
         check_batch("input", len(texts), state.limits)
         for text in texts:
-            check_text(text, state.limits)
+            state.limits.check_text(text)
         if not texts or not all(text.strip() for text in texts):
             raise InputError("'input' has an empty text; expected one text, or several.")
         return json_response(await state.run(partial(_embedded, state, library, body, texts)))

@@ -76,11 +76,3 @@ def check_batch(name: str, count: int, limits: Limits) -> None:
             f"'{name}' has {count:,} items; this service takes at most {limits.batch:,} at once. "
             "Send them in several requests."
         )
-
-
-def check_text(text: str, limits: Limits) -> None:
-    """Raise an InputError for a query that is too long."""
-    if len(text) > limits.text:
-        raise InputError(
-            f"The query has {len(text):,} characters; this service takes at most {limits.text:,}."
-        )

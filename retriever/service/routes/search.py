@@ -19,7 +19,7 @@ from retriever.search.queries import AnyQuery, QueryVector
 from retriever.search.results import Hits
 from retriever.service.answering import answer_many, answer_record
 from retriever.service.responses import json_bytes, json_response
-from retriever.service.routes.fields import How, Library, check_batch, check_text
+from retriever.service.routes.fields import How, Library, check_batch
 from retriever.service.state import ServiceState
 
 
@@ -59,7 +59,7 @@ def router(state: ServiceState) -> APIRouter:
         check_batch("queries", len(body.queries), state.limits)
         check_batch("vectors", len(body.vectors), state.limits)
         for text in body.queries.values() if isinstance(body.queries, dict) else body.queries:
-            check_text(text, state.limits)
+            state.limits.check_text(text)
         content = await state.run(partial(_batch, state, name, body))
         return json_response(content)
 
@@ -75,7 +75,7 @@ def _check(body: SearchBody, state: ServiceState) -> None:
         )
     check_batch("like", len(body.like) + len(body.unlike), state.limits)
     if body.query is not None:
-        check_text(body.query, state.limits)
+        state.limits.check_text(body.query)
 
 
 def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
