@@ -30,10 +30,16 @@ from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.evaluation.measures import evaluate
 from retriever.evaluation.measures import mean as mean_of
 from retriever.formats import read_documents, read_qrels, read_queries
-from retriever.training.distillation.distill import ANCHORS, ENOUGH, HELD_OUT, HELD_OUT_SHARE
+from retriever.training.distillation.distill import ANCHORS, ENOUGH
 from retriever.training.distillation.evaluate import MEASURE
+from retriever.training.distillation.held_out import HELD_OUT, HELD_OUT_SHARE
 from retriever.training.distillation.student import FitOptions, TrainingSet, fit, initial_table
-from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
+from retriever.training.distillation.teacher import (
+    TEXTS,
+    Budget,
+    TeacherVectors,
+    encode_with_budget,
+)
 from retriever.training.distillation.tokenizer import bags_of, student_tokenizer, token_texts
 from retriever.training.distillation.training_texts import (
     general_sentences,
@@ -44,7 +50,6 @@ from retriever.training.distillation.training_texts import (
 COMMAND = "python -m benchmarks.distilling"
 BINARY = "qrels/test.tsv"
 SEEDS = (1, 2, 3)
-SECONDS = 120.0
 FRAGMENTS = 10_000
 
 
@@ -116,7 +121,6 @@ def distilled(library: Collection, task: Task, seed: int) -> dict[str, Any]:
         library,
         name,
         teacher="minilm",
-        seconds=SECONDS,
         seed=seed,
         queries=task.queries(),
         qrels=task.qrels(),
@@ -223,7 +227,7 @@ def read(library: Collection, task: Task) -> Read:
     folder.mkdir(exist_ok=True)
     embedder = library.embedder("minilm")
     assert isinstance(embedder, ContextualEmbedder)
-    teacher = embedder.in_precision()
+    teacher = embedder
     own = shuffled(titles_and_sentences(library.documents()), 1)
     texts = own + general_sentences(ENOUGH - len(own))
     tokenizer = student_tokenizer(teacher.tokenizer_json, texts)
@@ -236,7 +240,9 @@ def read(library: Collection, task: Task) -> Read:
     pieces = encode_with_budget(
         folder, "tokens", names, teacher.in_batches(256).encode_queries, Budget(), ignore_progress
     )
-    taught = encode_with_budget(folder, "texts", texts, encode, Budget(SECONDS), ignore_progress)
+    taught = encode_with_budget(
+        folder, "texts", texts, encode, Budget(texts=TEXTS), ignore_progress
+    )
     others = fragments(own, FRAGMENTS, 2)
     return Read(
         tokenizer=folder / "tokenizer.json",
@@ -338,7 +344,7 @@ def main() -> None:
         "data_checksum": checksum(*files),
         "command": COMMAND,
         "seeds": list(SEEDS),
-        "seconds": SECONDS,
+        "texts": TEXTS,
     }
     save("distilling", {"certificate": certificate(**facts), "tasks": results})
 

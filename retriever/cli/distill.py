@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     "--seconds",
     type=float,
     help="Time limit of all that the teacher reads: single tokens of its vocabulary, then "
-    "sentences. Default: 120, or none with --texts.",
+    "sentences. Default: none; with it, the table depends on the speed of the machine.",
 )
-@click.option("--texts", type=int, help="Sentences to encode at most; independent of the machine.")
+@click.option("--texts", type=int, help="Sentences that the teacher reads at most. Default: 4000.")
 @click.option(
     "--precision",
-    help="Precision of the teacher: float32 or bfloat16. Default: the faster one on this machine.",
+    help="Precision of the teacher: float32, bfloat16 or int8. Default: its own.",
 )
 @training_seed
 @no_index
@@ -90,17 +90,24 @@ def distill(
 def _notes(report: DistillReport) -> Iterator[str]:
     """Yield how the teacher read, and what it did not read."""
     precision = f"the teacher encoded in {report.precision} precision"
-    if report.skipped_tokens:
+    if report.skipped_tokens or report.skipped_texts:
         tokens = f"{report.tokens:,} of {report.tokens + report.skipped_tokens:,} tokens"
         texts = f"{report.read:,} of {report.read + report.skipped_texts:,} sentences"
         yield f"{precision}, and --seconds ended when it had read {tokens} and {texts}"
         yield (
-            "tokens that it did not read start from the sentences and passages that have them; "
-            f"{report.unknown_tokens:,} are in none and have no vector. More --seconds, or "
-            "--texts alone, reads them"
+            "the same command may read more or less another time: without --seconds, the table is "
+            "the same on any machine"
         )
     else:
         yield f"{precision}; --texts {report.read} repeats this table"
+    if report.skipped_tokens:
+        yield (
+            "tokens that it did not read start from the sentences and passages that have them; "
+            f"{report.unknown_tokens:,} are in none and have no vector"
+        )
+    if report.held_out_known:
+        known = f"{report.held_out_known:,} of the {report.held_out:,} held-out sentences"
+        yield f"{known} are passages, whose vectors are in {report.teacher}"
     if report.general:
         own = f"{report.general:,} of the {report.read:,} sentences are general English ones"
         yield f"{own}: the documents have only {report.read - report.general:,}"

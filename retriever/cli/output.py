@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any, TextIO
 
 import click
@@ -23,6 +24,8 @@ from indexes.errors import FileNote
 SETTINGS, TYPED = "retriever.settings", "retriever.typed"
 # Which collection was taken where LIBRARY was left out.
 TAKEN = "retriever.library"
+# How often long work says how far it is where stderr is no terminal.
+LINE_SECONDS = 60.0
 
 
 class _Ascii(io.TextIOWrapper):
@@ -169,7 +172,7 @@ def terminal_columns() -> int | None:
 
 @contextlib.contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total) that draws on stderr if that is a terminal.
+    """Yield a function of (done, total) that draws on stderr; a line a minute if no terminal.
 
     A total of 0 is unknown.
     """
@@ -177,6 +180,10 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        lines = _ProgressLines(label)
+        yield lines if setting("output.progress", True) else lines.ignore
+        return
     with progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
@@ -185,7 +192,24 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         progress.TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal or not setting("output.progress", True),
+        disable=not setting("output.progress", True),
     ) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+class _ProgressLines:
+    """Progress as lines on stderr, one a minute, for logs."""
+
+    def __init__(self, label: str) -> None:
+        self._label, self._last = label, monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = monotonic()
+        if now - self._last >= LINE_SECONDS:
+            self._last = now
+            of = f" of {total:,}" if total else ""
+            click.echo(f"{self._label}: {done:,}{of}", err=True)
+
+    def ignore(self, done: int, total: int) -> None:
+        """Print nothing."""

@@ -76,8 +76,9 @@ def check_teacher(name: str, student: Embedder, index: str, embedding: Embedding
     if vector_fingerprint(str(teacher)) != vector_fingerprint(embedding.fingerprint):
         raise MismatchError(
             f"'{name}' was distilled from another embedder than the {embedding.model} that made "
-            f"the vectors of '{index}': {differences(str(teacher), embedding.fingerprint)}. "
-            f"Give --vectors of the index that it was distilled from, or distill '{index}' again."
+            f"the vectors of '{index}'. Give --vectors of the index that it was distilled from, or "
+            f"distill '{index}'.\n"
+            f"What differs: {differences(str(teacher), embedding.fingerprint)}."
         )
     if student.dim != embedding.dim:
         raise MismatchError(

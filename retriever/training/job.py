@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from indexes.errors import CollectionError, InputError
@@ -74,10 +75,26 @@ class TrainingJob:
     def finished(self, facts: str, identity: Mapping[str, Any], *, needs: Path) -> dict[str, Any]:
         """Return what the file `facts` of the model says, which must have this identity."""
         found = read_facts(self.place / facts)
-        same = {key: found.get(key) for key in identity} == json.loads(json.dumps(identity))
-        if not same or not needs.exists():
+        expected = json.loads(json.dumps(identity))
+        other = [name for name, value in expected.items() if found.get(name) != value]
+        if other or not needs.exists():
             raise CollectionError(
-                f"{self.place}/ already exists and was made from other settings or documents. "
+                f"{self.place}/ already exists and was made from other settings or documents"
+                f"{_differences(other, found, expected)}. "
                 "Choose another name, or first remove the folder and the indexes over it."
             )
         return found
+
+
+def _differences(
+    names: Sequence[str], found: Mapping[str, Any], expected: Mapping[str, Any]
+) -> str:
+    """Return which settings differ, in brackets, with their values if these are short."""
+    plain = (int, float, str, NoneType)
+    parts = [
+        f"{name} was {found[name]}, is {expected[name]}"
+        if name in found and isinstance(found[name], plain) and isinstance(expected[name], plain)
+        else name
+        for name in names
+    ]
+    return f" ({', '.join(parts)})" if parts else ""

@@ -5,7 +5,7 @@ Based on Hinton et al. 2015 and model2vec (Tulkens and van Dongen 2024).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from indexes.document import Document
 from indexes.errors import InputError
 from retriever.advice import shell_command
 from retriever.collection import Collection
@@ -22,14 +23,15 @@ from retriever.embedders.base import Matrix, vector_fingerprint
 from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.indexing.builds import BuildReport
-from retriever.training.checkpoint import Checkpoint
+from retriever.training.checkpoint import Checkpoint, read_facts
 from retriever.training.distillation.evaluate import (
     StudentScores,
     evaluate_student,
     judged_test_set,
 )
 from retriever.training.distillation.export import write_folder
-from retriever.training.distillation.reading import FEWEST_TEXTS, Reading, Teacher, read
+from retriever.training.distillation.held_out import TaughtTexts, divide, not_among
+from retriever.training.distillation.reading import Reading, Teacher, read
 from retriever.training.distillation.student import (
     FitOptions,
     TrainingSet,
@@ -48,8 +50,7 @@ from retriever.training.distillation.training_texts import (
 from retriever.training.job import Stages, TrainingJob, silent_stages
 
 # Version of the random draws and of the fit: a checkpoint of another version is not resumed.
-VERSION = 1
-HELD_OUT, HELD_OUT_SHARE = 1_000, FEWEST_TEXTS
+VERSION = 2
 # A corpus with fewer titles and sentences is filled up with general sentences.
 ENOUGH = 5_000
 MOST_PASSAGES = 20_000
@@ -64,7 +65,9 @@ class DistillReport:
 
     `path` is what `StaticEmbedder` and `SentenceTransformer` load. The student was trained on
     `texts` titles and sentences and on `passages` vectors of the teacher's index. `cosine` is the
-    mean cosine of student and teacher on `held_out` texts. `encoding_seconds` is the teacher's
+    mean cosine of student and teacher on `held_out` texts, which are in neither; the vectors of
+    `held_out_known` of them are in the index, so that the teacher did not read them again.
+    `encoding_seconds` is the teacher's
     time, `fitting_seconds` the student's. `general` of the texts that the teacher read are general
     English sentences, which fill up those of few or short documents. The teacher read `tokens` of
     the vocabulary. The limit of seconds left out `skipped_texts` sentences and `skipped_tokens`
@@ -90,6 +93,7 @@ class DistillReport:
     skipped_texts: int = 0
     skipped_tokens: int = 0
     unknown_tokens: int = 0
+    held_out_known: int = 0
     already: bool = False
     build: BuildReport | None = None
     judged: StudentScores | None = None
@@ -97,7 +101,7 @@ class DistillReport:
     @property
     def read(self) -> int:
         """Number of titles and sentences that the teacher read; as `texts`, it repeats the call."""
-        return self.texts + self.held_out
+        return self.texts + self.held_out - self.held_out_known
 
 
 def distill(
@@ -117,12 +121,12 @@ def distill(
 ) -> DistillReport:
     """Fit a table of token vectors to the embedder of an index, on the collection's texts.
 
-    `teacher` names the index. Its embedder encodes titles and sentences of the documents as
-    queries, for `seconds` or until `texts` are encoded, whichever comes first; the default is 120
-    seconds. The seconds count all that it reads: the single tokens of the vocabulary too, the most
-    frequent first, which get half of them. With `texts` alone, it reads all tokens. The vectors of
-    the index are used as they are. `precision` is that of the encoding, see `ContextualEmbedder`;
-    the default is bfloat16 if the processor supports it.
+    `teacher` names the index. Its embedder encodes the single tokens of its vocabulary, and `texts`
+    titles and sentences of the documents as queries (default: 4,000, or as many as there are). The
+    vectors of the index are used as they are, and their texts are not read again. `seconds` limits
+    all that it reads: half of them are for tokens, the most frequent first; the table then depends
+    on the speed of the machine. `precision` is that of the encoding, see `ContextualEmbedder`; the
+    default is the teacher's own, and a faster one is bfloat16 where the processor supports it.
 
     The student is written to the collection's folder `models/NAME` as a sentence-transformers
     `StaticEmbedding`, which loads without this library. An index `name` over it is built unless
@@ -130,15 +134,16 @@ def distill(
     queries for its teacher's vectors. With `queries` and `qrels`, both are evaluated.
 
     The same call resumes an interrupted distillation with the texts encoded so far, and does not
-    repeat a finished one, whatever `seconds` and `texts` are. The same seed, `texts` and precision
-    give the same table on the same machine, unless `seconds` end the encoding first.
+    repeat a finished one. The same seed, `texts` and precision give the same table on any machine,
+    but for rounding, unless `seconds` end the encoding first.
 
     Raises:
         UnknownNameError: no index has the name `teacher`.
         InputError: the index has no vectors, or does not compare them by the cosine; there are no
             documents; a number is out of range; the seconds end before there is enough to learn
             from; or only one of queries and judgments is given.
-        CollectionError: a different model or an index has this name, or the disk is full.
+        CollectionError: a different model, or one of other `texts` or cut off by other `seconds`,
+            or an index has this name; or the disk is full.
         LockedError: another process is distilling this model.
     """
     budget = Budget.of(seconds, texts)
@@ -182,7 +187,8 @@ class _Distilling:
         if self.job.place.exists():
             if precision is not None:
                 _, identity["precision"] = at_precision(embedder, precision)
-            facts = self.job.finished(EXTRAS, identity, needs=self.job.place)
+            asked = self._asked(budget)
+            facts = self.job.finished(EXTRAS, {**identity, **asked}, needs=self.job.place)
             return self._report(facts["report"], already=True)
         if indexed:
             self.job.check_index()
@@ -191,7 +197,7 @@ class _Distilling:
         with Checkpoint.opened(self.job.place.parent, self.job.name, identity) as work:
             encoded = self._encode(work.path, fast, budget)
             self.job.check_unchanged(identity["corpus"])
-            return self._fit(work, encoded, identity)
+            return self._fit(work, encoded, {**identity, **encoded.asked(budget)})
 
     def _identity(self, teacher: Embedder) -> dict[str, Any]:
         """Return everything that determines the student, except the amount of training data."""
@@ -208,11 +214,19 @@ class _Distilling:
         name, path = self.job.name, self.job.place
         return DistillReport(name, self.teacher, path, **figures, already=already)
 
+    def _asked(self, budget: Budget) -> dict[str, Any]:
+        """Return what a finished student must have been asked for to be that of this budget."""
+        found = read_facts(self.job.place / EXTRAS)
+        # A student that no limit of seconds has cut off is the same with any and without.
+        was_cut = found.get("seconds") is not None
+        return {"texts": budget.texts, **({"seconds": budget.seconds} if was_cut else {})}
+
     def _encode(self, folder: Path, teacher: Embedder, budget: Budget) -> _Encoded:
         """Encode single tokens and sampled texts with the teacher."""
         documents = sample(self.job.library.documents(), len(self.job.library), self.seed)
         own = shuffled(titles_and_sentences(documents), self.seed)
-        texts = own + general_sentences(ENOUGH - len(own))
+        # The general ones may be the documents' own.
+        texts = list(dict.fromkeys(own + general_sentences(ENOUGH - len(own))))
         tokenizer_json, token_teacher = None, teacher
         if isinstance(teacher, ContextualEmbedder):
             tokenizer_json = teacher.tokenizer_json
@@ -222,37 +236,41 @@ class _Distilling:
         read_tokens, _ = TextTokenizer(folder / TOKENIZER).tokens(texts)
         names = token_texts(tokenizer)
         counts = np.bincount(read_tokens, minlength=len(names))
+        passages = self._passages()
+        unread = not_among(texts, passages.texts)
         encoders = token_teacher.encode_queries, teacher.encode_queries
         reader = Teacher(teacher.name, teacher.dim, *encoders)
-        reading = read(folder, names, counts, texts, reader, budget, self.stages)
-        return _Encoded(tokenizer, reading, max(0, len(reading.texts.texts) - len(own)))
+        reading = read(folder, names, counts, unread, reader, budget, self.stages)
+        return _Encoded(tokenizer, reading, passages, own, documents)
 
     def _fit(
         self, work: Checkpoint, encoded: _Encoded, identity: Mapping[str, Any]
     ) -> DistillReport:
-        passages, vectors = self._passages()
         tokenizer = TextTokenizer(work.path / TOKENIZER)
-        reading, texts = encoded.reading, encoded.reading.texts.texts
-        held = min(HELD_OUT, len(texts) // HELD_OUT_SHARE)
-        sentences = TrainingSet(bags_of(tokenizer, texts), reading.texts.vectors)
-        seen = TrainingSet(bags_of(tokenizer, passages), vectors)
-        lessons = sentences[held:].concatenate(seen) if len(sentences) else seen
+        reading = encoded.reading
+        parts = divide(encoded.own, encoded.read, encoded.passages, encoded.documents)
+        taught, seen, held_out = (
+            TrainingSet(bags_of(tokenizer, part.texts), part.vectors)
+            for part in (parts.read, parts.passages, parts.held_out)
+        )
+        lessons = taught.concatenate(seen)
         tokens, unread = with_means(reading.tokens, reading.unread, lessons), reading.unread
+        vectors = encoded.passages.vectors
         started = perf_counter()
         with self.stages(f"fitting {self.job.name}") as progress:
             fitted = fit(
                 initial_table(tokens, seen.tokens),
                 lessons,
-                sentences[:held],
+                held_out,
                 vectors[:: max(1, len(vectors) // ANCHORS)],
                 self.recipe,
                 self.seed,
                 progress,
             )
         figures = {
-            "texts": len(sentences) - held,
+            "texts": len(taught),
             "passages": len(seen),
-            "held_out": held,
+            "held_out": len(held_out),
             "cosine": round(fitted.cosine, 6),
             "epochs": fitted.epochs,
             "encoding_seconds": round(reading.seconds, 3),
@@ -263,13 +281,14 @@ class _Distilling:
             "skipped_texts": reading.skipped,
             "skipped_tokens": int(unread.sum()),
             "unknown_tokens": int((unread & ~tokens.any(axis=1)).sum()),
+            "held_out_known": parts.known,
         }
         facts = {**identity, "report": figures}
         with work.result(self.job.place) as folder:
             write_folder(folder, fitted.table, encoded.tokenizer, facts)
         return self._report(figures)
 
-    def _passages(self) -> tuple[list[str], Matrix]:
+    def _passages(self) -> TaughtTexts:
         """Return texts of the teacher's index with their vectors, evenly sampled if too many."""
         texts, vectors = list[str](), list[Matrix]()
         for some, found in self.job.library.embedded(self.teacher, most=MOST_PASSAGES):
@@ -280,16 +299,35 @@ class _Distilling:
                 f"Index '{self.teacher}' has no vectors to learn from. Update it first: "
                 f"{shell_command('build', self.job.library.path, self.teacher)}"
             )
-        return texts, np.concatenate(vectors)
+        return TaughtTexts(texts, np.concatenate(vectors))
 
 
 @dataclass(frozen=True)
 class _Encoded:
-    """The student's tokenizer, with the teacher's vectors of its tokens and of texts.
+    """What a student learns from: tokens and texts that the teacher read, passages of its index.
 
-    The last `general` texts are not the documents' own.
+    `own` are the titles and sentences of `documents`, read or not.
     """
 
     tokenizer: str
     reading: Reading
-    general: int
+    passages: TaughtTexts
+    own: Sequence[str]
+    documents: Sequence[Document]
+
+    @property
+    def read(self) -> TaughtTexts:
+        """The texts that the teacher read."""
+        found, dim = self.reading.texts, self.passages.vectors.shape[1]
+        return TaughtTexts(found.texts, found.vectors.reshape(len(found.texts), dim))
+
+    @property
+    def general(self) -> int:
+        """How many of the texts that the teacher read are not the documents' own."""
+        own = set(self.own)
+        return sum(text not in own for text in self.reading.texts.texts)
+
+    def asked(self, budget: Budget) -> dict[str, Any]:
+        """Return what decides the texts: their number, and the seconds if these have cut it."""
+        cut = self.reading.skipped or self.reading.unread.any()
+        return {"texts": budget.texts, "seconds": budget.seconds if cut else None}

@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError, pluralize
 from retriever.embedders.base import Matrix
-from retriever.training.distillation.teacher import (
-    SECONDS,
-    Budget,
-    TeacherVectors,
-    encode_with_budget,
-)
+from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
 from retriever.training.job import Stages
 
 # The share of the seconds for tokens before the texts. The most frequent ones come first.
@@ -93,8 +88,8 @@ def read(
         raise InputError(
             f"The teacher read {count:,} of {pluralize(all_tokens, 'token')} and "
             f"{len(found.texts):,} of {pluralize(wanted, 'sentence')} in {seconds:.1f} seconds; at "
-            f"least {FEWEST_TEXTS} sentences are needed. Repeat the call with more seconds "
-            f"(default: {SECONDS:.0f}); it resumes."
+            f"least {FEWEST_TEXTS} sentences are needed. Repeat the call with more seconds, "
+            "or without a limit; it resumes."
         )
     return Reading(rows, count, unread, found, seconds, wanted - len(found.texts))
 

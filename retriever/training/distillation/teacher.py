@@ -19,16 +19,17 @@ from indexes.storage.files import new_file
 from retriever.embedders import ContextualEmbedder, Embedder
 from retriever.embedders.base import Matrix, similarity_of
 
-SECONDS = 120.0
+# Sentences to read unless another number is asked: more bring nothing (benchmarks/README.md).
+TEXTS = 4_000
 FIRST_BATCH, LARGEST_BATCH = 64, 2048
 BATCH_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The limit of encoding: seconds, texts, or both, whichever comes first.
+    """The limit of encoding: texts, seconds, or both, whichever comes first.
 
-    The seconds of an interrupted call count. Only `texts` gives the same set on every machine.
+    The seconds of an interrupted call count. Without them, the set is the same on every machine.
     """
 
     seconds: float | None = None
@@ -36,12 +37,12 @@ class Budget:
 
     @classmethod
     def of(cls, seconds: float | None, texts: int | None) -> Budget:
-        """Return the budget of the given limits, positive numbers; without any, of `SECONDS`."""
+        """Return the budget of the given limits, positive numbers; of `TEXTS` unless given."""
         if seconds is not None and not 0 < seconds < float("inf"):
             raise InputError(f"seconds is {seconds!r}; expected a number above 0.")
         if texts is not None and (type(texts) is not int or texts < 1):
             raise InputError(f"texts is {texts!r}; expected a whole number from 1 up.")
-        return cls(SECONDS if seconds is None and texts is None else seconds, texts)
+        return cls(seconds, TEXTS if texts is None else texts)
 
     def is_spent(self, seconds: float, texts: int) -> bool:
         """Return whether a limit is reached."""
@@ -155,9 +156,12 @@ def check_similarity(index: str, teacher: Embedder) -> None:
 
 
 def at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:
-    """Return the teacher at the given precision, or at its fastest, with the precision's name."""
+    """Return the teacher at the given precision, or else its own, with the precision's name.
+
+    The fastest one would depend on the machine, and the table on that.
+    """
     if isinstance(teacher, ContextualEmbedder):
-        teacher = teacher.in_precision(precision)
+        teacher = teacher if precision is None else teacher.in_precision(precision)
         return teacher, teacher.precision
     if precision is not None:
         raise InputError(f"{teacher.name} has no choice of precision. Leave it out.")

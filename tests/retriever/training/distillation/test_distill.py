@@ -1,6 +1,7 @@
 """Distillation: the fit by hand and by finite differences, and a teacher that a table can equal."""
 
 import json
+import sys
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ from retriever.training.distillation.evaluate import (
     evaluate_student,
     judged_test_set,
 )
+from retriever.training.distillation.held_out import TaughtTexts, divide
 from retriever.training.distillation.reading import Teacher, read
 from retriever.training.distillation.student import (
     FitOptions,
@@ -261,8 +263,12 @@ class Timed(HashingEmbedder):
 
     now = 0.0
 
+    def __init__(self, dim, cost=0.01):
+        super().__init__(dim)
+        self.cost = cost
+
     def encode_queries(self, texts):
-        self.now += 0.01 * len(texts)
+        self.now += self.cost * len(texts)
         return super().encode_queries(texts)
 
 
@@ -291,7 +297,8 @@ def test_the_command_says_what_the_teacher_did_not_read(report):
     short = replace(report, tokens=1_000, skipped_texts=60, skipped_tokens=200, unknown_tokens=30)
     notes = list(_notes(short))
     assert "had read 1,000 of 1,200 tokens and 500 of 560 sentences" in notes[0]
-    assert "30 are in none" in notes[1]
+    assert "without --seconds, the table is the same on any machine" in notes[1]
+    assert "30 are in none" in notes[2]
     assert "--texts 500 repeats this table" in next(_notes(report))
 
 
@@ -406,7 +413,8 @@ def test_the_report_counts_the_sentences_that_are_not_the_documents_own(tmp_path
         )
         library.build("teacher", HashingEmbedder(64))
         few = distill(library, "student", teacher="teacher", texts=100, build=False)
-    assert (few.read, few.general) == (100, 97)
+    # One of the documents' three sentences is a passage, and its vector is there.
+    assert (few.read, few.general) == (100, 98)
 
 
 def test_the_folder_loads_without_retriever_and_gives_the_same_vectors(report):
@@ -446,8 +454,13 @@ def test_a_student_is_judged_as_in_a_comparison_at_any_depth(news, report):
 
 def test_a_student_queries_no_other_vectors(news, report):
     news.build("other", HashingEmbedder(32))
-    why = "was distilled from another embedder"
-    refused(MismatchError, why, news.build, "wrong", vectors="other", queries_by="student")
+    with pytest.raises(MismatchError) as caught:
+        news.build("wrong", vectors="other", queries_by="student")
+    # What to do is in the first line, before fingerprints.
+    useful, differences = str(caught.value).splitlines()
+    assert "was distilled from another embedder" in useful
+    assert "Give --vectors of the index that it was distilled from" in useful
+    assert differences.startswith("What differs: dim was 64, is 32")
 
 
 def test_the_same_call_again_finds_the_student(news, report):
@@ -463,11 +476,97 @@ def test_existing_models_and_indexes_are_not_overwritten(news, report):
     refused(InputError, "has no choice of precision", call, "student", precision="float32")
 
 
-def test_the_default_budget_is_120_seconds_unless_texts_are_given():
-    assert Budget.of(None, None) == Budget(seconds=120.0)
-    # The number of texts alone gives the same table on a slow machine.
+def test_the_default_budget_is_a_number_of_texts_and_seconds_only_limit_it():
+    assert Budget.of(None, None) == Budget(seconds=None, texts=4_000)
     assert Budget.of(None, 500) == Budget(texts=500)
+    assert Budget.of(60.0, None) == Budget(60.0, 4_000)
     assert Budget.of(60.0, 500) == Budget(60.0, 500)
+
+
+def test_the_default_table_does_not_depend_on_the_speed_of_the_machine(collection, monkeypatch):
+    fill(collection)
+    tables = []
+    for name, cost in (("quick", 1e-6), ("slow", 10.0)):
+        embedder = Timed(64, cost)
+        monkeypatch.setattr(
+            "retriever.training.distillation.teacher.clock", partial(getattr, embedder, "now")
+        )
+        monkeypatch.setattr(collection, "embedder", lambda _, embedder=embedder: embedder)
+        found = distill(collection, name, teacher="teacher", build=False)
+        assert (found.skipped_texts, found.skipped_tokens) == (0, 0)
+        tables.append((found.path / "0_StaticEmbedding/model.safetensors").read_bytes())
+    assert tables[0] == tables[1]
+
+
+def test_another_number_of_texts_is_refused_with_the_way_out(news, report):
+    call = partial(distill, news, "student", teacher="teacher")
+    why = r"made from other settings .*texts was 500, is 8000.*Choose another name, or first remove"
+    refused(CollectionError, why, call, texts=8000)
+    refused(CollectionError, "texts was 500, is 4000", call)
+    # No limit cut it off, so any gives the same.
+    assert call(texts=500, seconds=0.001).already
+
+
+def test_a_student_that_seconds_cut_off_is_refused_for_others_or_none(news, timed):
+    call = partial(distill, news, "cut", teacher="teacher", build=False)
+    assert call(seconds=7).skipped_texts
+    assert call(seconds=7).already
+    refused(CollectionError, "seconds was 7, is 9", call, seconds=9)
+    refused(CollectionError, "seconds was 7, is None", call)
+
+
+SENTENCES = [f"{one} number {n} sat by the sea." for n in range(30) for one in ("Cat", "Dog")]
+
+
+class Recording(HashingEmbedder):
+    """A teacher that keeps what it reads as a query."""
+
+    def encode_queries(self, texts):
+        self.read = [*getattr(self, "read", []), *texts]
+        return super().encode_queries(texts)
+
+
+@pytest.mark.parametrize("as_titles", [False, True])
+def test_documents_of_one_sentence_are_held_out_of_the_lessons_and_not_read_again(
+    collection, monkeypatch, as_titles
+):
+    """The sentences are the passages, whose vectors are there: those held out are no lesson."""
+    parts = [("", one) if not as_titles else (one, "") for one in SENTENCES]
+    collection.add([Document(str(n), text, title=title) for n, (title, text) in enumerate(parts)])
+    collection.build("teacher", HashingEmbedder(64))
+    embedder, taught = Recording(64), []
+    monkeypatch.setattr(collection, "embedder", lambda _: embedder)
+
+    def recorded(start, lessons, held_out, *others):
+        taught.append((lessons, held_out))
+        return fit(start, lessons, held_out, *others)
+
+    # The package has a function of this name.
+    module = sys.modules["retriever.training.distillation.distill"]
+    monkeypatch.setattr(module, "fit", recorded)
+    found = distill(collection, "student", teacher="teacher", texts=100, build=False)
+    assert not {*SENTENCES} & {*embedder.read}
+    ((lessons, held_out),) = taught
+    assert found.held_out == found.held_out_known == (60 + 100) // 20
+    assert (found.read, found.texts, found.passages) == (100, 100, 60 - 8)
+    # No bag of words of a held-out text is that of a lesson.
+    bags = {tuple(row.indices) for row in lessons.tokens}
+    assert not bags & {tuple(row.indices) for row in held_out.tokens}
+
+
+def test_a_document_that_is_mostly_a_held_out_sentence_is_no_lesson():
+    documents = [
+        Document("a", "A cat sat by the sea.", title="Cats"),
+        Document("b", "A dog sat by the sea. " + "It barked at every ship that came in. " * 3),
+    ]
+    passages = TaughtTexts([f"{one.title} {one.text}".strip() for one in documents], np.eye(2))
+    own = ["A cat sat by the sea.", "A dog sat by the sea."]
+    read = TaughtTexts([*own, *map(str, range(38))], np.ones((40, 2)))
+    parts = divide(own, read, passages, documents)
+    assert list(parts.held_out.texts) == own
+    assert list(parts.read.texts) == list(map(str, range(38)))
+    assert list(parts.passages.texts) == [documents[1].text.strip()]
+    assert parts.known == 0
 
 
 def test_an_interrupted_distillation_resumes_to_the_same_table(report, collection):
