@@ -23,10 +23,10 @@ from retriever import Collection, read_qrels, read_queries
 from retriever.comparison.made import KNOWN_ITEM_MEASURES, Asked
 from retriever.comparison.system_run import run_system
 from retriever.comparison.test_set import TestSet
+from retriever.document_queries.kinds import KINDS
 from retriever.evaluation import significance
 from retriever.evaluation.measures import evaluate
 from retriever.evaluation.verdict import compared_with_best
-from retriever.known_items.kinds import KINDS
 from retriever.known_items.making import make_queries
 
 COMMAND = "python -m benchmarks.known_items"

@@ -1,20 +1,24 @@
-"""Every weighting of GloVe on three collections: `python -m benchmarks.weightings`.
+"""Every weighting of GloVe on three collections: `python -m benchmarks.weightings [auto]`.
 
-Needs RETRIEVER_DATA. Writes `results/weightings.json`. Everything is done in memory, with exact
-search: documents are embedded as a collection does it, title and text, by an embedder fitted on
-them, and the measures are trec_eval's.
+Needs RETRIEVER_DATA. Writes `results/weightings.json`, and `results/weightings-auto.json`: how far
+what `weighting auto` chooses without judgments is from the best of them (`auto` writes that alone).
+Everything is done in memory, with exact search: documents are embedded as a collection does it,
+title and text, by an embedder fitted on them, and the measures are trec_eval's.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from benchmarks.certificate import certificate, checksum, save
+from benchmarks.certificate import RESULTS, certificate, checksum, save
 from benchmarks.quality import CRANFIELD, SCIFACT, Data
 from indexes.catalog.passages import passage_text
 from indexes.document import Document
@@ -47,12 +51,14 @@ TITLES = {
     "cranfield-graded": "... graded",
     "adi": "ADI",
 }
+NAMES = TITLES | {"cranfield-graded": "Cranfield, graded"}
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A test collection in memory: embedded texts, queries, and all its judgments."""
 
+    documents: list[Document]
     doc_ids: list[str]
     texts: list[str]
     queries: dict[str, str]
@@ -67,6 +73,7 @@ def load(data: Data) -> Loaded:
     judged = {query_id for grades in qrels.values() for query_id in grades}
     queries = read_queries(data.file("queries.jsonl"))
     return Loaded(
+        documents,
         [document.doc_id for document in documents],
         [passage_text(one.title, one.text, 0, len(one.text)) for one in documents],
         {query_id: queries[query_id] for query_id in sorted(judged)},
@@ -120,8 +127,43 @@ def measure(options: dict[str, Any], collections: list[Loaded]) -> dict[str, Any
     return {**options, "quality": results}
 
 
+def chosen(data: Loaded, best: dict[str, float]) -> dict[str, Any]:
+    """Return what is chosen on a collection without its judgments, and its quality.
+
+    `share` is that of the `best` quality by judgments of all variants of the table.
+    """
+    started = perf_counter()
+    auto = StaticEmbedder(MODEL, weighting="auto").chosen_for(data.documents)
+    seconds, quality = perf_counter() - started, judge(auto.fitted(data.texts), data)
+    values = {name: found["nDCG@10"] for name, found in quality.items()}
+    return {
+        "options": str(auto.chosen),
+        "notes": list(auto.notes),
+        "seconds": seconds,
+        "nDCG@10": values,
+        "share": {name: value / best[name] for name, value in values.items()},
+    }
+
+
+def measure_auto(collections: list[Loaded], rows: list[dict[str, Any]]) -> None:
+    """Choose on each collection, print, save."""
+    best = {
+        name: max(row["quality"][name]["nDCG@10"] for row in rows if name in row["quality"])
+        for name in TITLES
+    }
+    found = []
+    for data in collections:
+        found.append({"best": {name: best[name] for name in data.qrels}, **chosen(data, best)})
+        print(found[-1], flush=True)
+    save("weightings-auto", {"certificate": certificate(**facts()), "rows": found})
+
+
 def main() -> None:
     """Measure, print, save."""
+    if sys.argv[1:] == ["auto"]:
+        collections = [load(data) for data in (SCIFACT, CRANFIELD, ADI)]
+        measure_auto(collections, json.loads((RESULTS / "weightings.json").read_text())["rows"])
+        return
     collections = [load(data) for data in (SCIFACT, CRANFIELD, ADI)]
     rows = []
     for options in variants():
@@ -130,15 +172,33 @@ def main() -> None:
             f"{row['nDCG@10']:.3f} {row['R@100']:.3f}" for row in rows[-1]["quality"].values()
         ]
         print(*options.values(), "|", " | ".join(figures), flush=True)
+    save("weightings", {"certificate": certificate(**facts()), "rows": rows})
+    measure_auto(collections, rows)
+
+
+def facts() -> dict[str, Any]:
+    """Return what was measured, on which data."""
     files = [data.file(path) for data, path, _ in JUDGED]
     files += [data.file("corpus.jsonl") for data in (SCIFACT, CRANFIELD, ADI)]
-    facts = {
+    return {
         "data": "; ".join(data.label for data in (SCIFACT, CRANFIELD, ADI)),
         "data_checksum": checksum(*files),
         "command": COMMAND,
         "model": MODEL,
     }
-    save("weightings", {"certificate": certificate(**facts), "rows": rows})
+
+
+def auto_table(kept: dict[str, Any]) -> str:
+    """Return what was chosen on each collection as Markdown, next to the best by judgments."""
+    lines = ["| | chosen without judgments | nDCG@10 | the best of 75 | share |"]
+    lines.append("|---|---|---:|---:|---:|")
+    for row in kept["rows"]:
+        for name, value in row["nDCG@10"].items():
+            lines.append(
+                f"| {NAMES[name]} | {row['options']} | {value:.3f} | {row['best'][name]:.3f} | "
+                f"{100 * row['share'][name]:.1f} % |"
+            )
+    return "\n".join(lines)
 
 
 def table(kept: dict[str, Any], measure_name: str = "nDCG@10") -> str:

@@ -32,6 +32,14 @@ def weightings_table() -> str:
     return "\n".join([table(kept), "", certificate_line(kept["certificate"])])
 
 
+def auto_table() -> str:
+    """Return what `weighting auto` chooses on each collection, next to the best by judgments."""
+    from benchmarks.weightings import auto_table as table
+
+    kept = result("weightings-auto")
+    return "\n".join([table(kept), "", certificate_line(kept["certificate"])])
+
+
 def training_table() -> str:
     """Return trained vectors next to GloVe 6B: training time, and quality by weighting."""
     kept = result("training")

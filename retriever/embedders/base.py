@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.document import Document
 from indexes.errors import InputError
 from indexes.images import Image
 from indexes.neighbors import COSINE, SIMILARITIES
@@ -180,6 +181,18 @@ class HasNotes(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes, one sentence each, such as the runtime on this machine."""
+
+
+@runtime_checkable
+class ChoosesOptions(Protocol):
+    """A fittable embedder that chooses options by the documents of a corpus before it is fitted."""
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether options are still to be chosen."""
+
+    def chosen_for(self, documents: Iterable[Document]) -> Embedder:
+        """Return a copy with the options that suit a corpus, which is read once."""
 
 
 @runtime_checkable

@@ -28,6 +28,7 @@ from indexes.store import Store
 from retriever.advice import shell_command
 from retriever.embedders.base import (
     IMAGE,
+    ChoosesOptions,
     Embedder,
     Fittable,
     HasNotes,
@@ -51,7 +52,7 @@ from retriever.indexing.builds import (
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.importing import import_vectors
-from retriever.indexing.info import IMAGES, UNREACHABLE, asked_of, recall_notes, recall_of
+from retriever.indexing.info import CHOSEN, IMAGES, UNREACHABLE, asked_of, recall_notes, recall_of
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
 
@@ -256,6 +257,8 @@ class _Source:
         """Fit the embedder on the corpus if needed; return what the catalog keeps of it."""
         attributes: dict[str, Any] = {}
         if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
+            if isinstance(self.embedder, ChoosesOptions) and self.embedder.needs_choice:
+                self.embedder = self.embedder.chosen_for(self.store.corpus.documents())
             contents = read(IMAGE in modalities_of(self.embedder))
             # `zip` draws a number only after a content: the next number is the count of those read.
             numbers = itertools.count()
@@ -290,6 +293,8 @@ def new_embedding(
     unreachable = getattr(embedder, UNREACHABLE, None)
     if isinstance(unreachable, float):
         own[UNREACHABLE] = unreachable
+    if (chosen := getattr(embedder, CHOSEN, None)) is not None:
+        own[CHOSEN] = str(chosen)
     if similarity != COSINE:
         own[SIMILARITY] = similarity
     if IMAGE in modalities_of(embedder):

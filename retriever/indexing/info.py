@@ -39,6 +39,7 @@ from retriever.splitting import splitter_of
 RRF, MINMAX = "rrf", "minmax"
 # The attribute of embedders and embeddings with the share of words out of reach.
 UNREACHABLE = "unreachable"
+CHOSEN = "chosen"
 # Options of embedders that change no vector.
 UNSEEN = {"batch_size", "device", "trust_pickle"}
 # A refit is advised when the corpus has grown by more than this since the embedder was fitted.
@@ -78,7 +79,8 @@ class IndexInfo:
     passages that it was fitted on, of the present `documents`; None if it was not fitted here.
     `refitting` says that a refit is under way or was interrupted. `case` says whether words are
     read as written or in lower case, if the embedder reports it. `unreachable` is the share of
-    a static vocabulary's words that no text can have as one word. `similarity` is how queries are
+    a static vocabulary's words that no text can have as one word. `chosen` are the options that
+    were chosen on the corpus, if any. `similarity` is how queries are
     compared with the vectors: `cosine`, `dot` or `euclidean`.
 
     Of `rows` and `unfindable`, an index of texts alone leaves out all images; `only_images` are the
@@ -125,6 +127,7 @@ class IndexInfo:
     fitted_texts: int | None = None
     refitting: bool = False
     case: str = ""
+    chosen: str = ""
     unreachable: float | None = None
     similarity: str = ""
     recall: float | None = None
@@ -345,6 +348,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         fitted_texts=fitted.get("texts"),
         refitting=store.is_refitting(embedding),
         case=embedding.attributes.get("case", ""),
+        chosen=embedding.attributes.get(CHOSEN, ""),
         unreachable=embedding.attributes.get(UNREACHABLE),
         similarity=embedding.similarity,
         recall=recall_of(index),

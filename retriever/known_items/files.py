@@ -10,6 +10,7 @@ from typing import Any
 
 from indexes.errors import InputError
 from retriever.collection import Collection
+from retriever.document_queries.rest import rest_of
 from retriever.evaluation.significance import SEED
 from retriever.formats.jsonl import read_jsonl
 from retriever.formats.lines import take_records, text_fault
@@ -17,7 +18,6 @@ from retriever.formats.sources import locate, open_source
 from retriever.formats.writing import atomic_writer
 from retriever.known_items.items import OWN, KnownItem, MadeQueries
 from retriever.known_items.making import COUNT, make_queries
-from retriever.known_items.rest import rest_of
 
 # The fields of a line, and what one that may be left out then is.
 DEFAULTS = {"_id": "", "text": "", "doc_id": "", "kind": OWN, "rest": ""}

@@ -12,22 +12,21 @@ from indexes.catalog.passages import whole_text
 from indexes.document import Document
 from indexes.errors import InputError, pluralize
 from retriever.collection import Collection
+from retriever.document_queries.drawing import SPARE, Drawn, in_rounds, queries_by_kind
+from retriever.document_queries.duplicates import repeated_documents
+from retriever.document_queries.kinds import FEWEST_LEFT, checked_kinds
+from retriever.document_queries.rest import rest_of, words_of
 from retriever.evaluation.significance import SEED
-from retriever.known_items.duplicates import repeated_documents
 from retriever.known_items.items import OWN, KnownItem, MadeQueries
-from retriever.known_items.kinds import FEWEST_LEFT, Parts, checked_kinds, query_of
-from retriever.known_items.rest import rest_of, words_of
 
 COUNT = 300
 # Those whose order of systems reversed no significant difference: `benchmarks/known_items.py`.
 DEFAULT_KINDS = ("title", "first", "middle")
-# Documents that are read at once, and how many more are drawn than are wanted: some are repeated.
-AT_ONCE, SPARE = 200, 1.25
+# Documents that are read at once.
+AT_ONCE = 200
 
 # Makes one query of a document, or several, or none; a query that it repeats is removed from it.
 MadeBy = Callable[[Document], str | Iterable[str] | None]
-# A document's id, a query of it, what is left of its text, and the kind of the query.
-Drawn = tuple[str, str, str, str]
 
 
 def make_queries(
@@ -72,9 +71,7 @@ def _made(collection: Collection, drawn: Iterator[list[Drawn]], count: int) -> M
     texts = {one.doc_id: whole_text(one) for one in sampled}
     repeated = repeated_documents(texts, ((one.doc_id, whole_text(one)) for one in collection))
     pool = [queries for queries in pool if queries[0][0] not in repeated]
-    most = max(map(len, pool), default=0)
-    rounds = (queries[turn] for turn in range(most) for queries in pool if turn < len(queries))
-    chosen = list(islice(rounds, count))
+    chosen = in_rounds(pool, count)
     if not chosen:
         raise InputError(
             f"No document of {collection.path}/ gives a query: expected a title or at least two "
@@ -96,22 +93,12 @@ def _made(collection: Collection, drawn: Iterator[list[Drawn]], count: int) -> M
 
 
 def _by_kind(collection: Collection, kinds: Sequence[str], seed: int) -> Iterator[list[Drawn]]:
-    """Yield the queries of each document that gives any, in random order.
-
-    The kind of the first one goes by turns; a document without it begins with the next.
-    """
+    """Yield the queries of each document that gives any, in random order."""
     frequencies = Counter[str]()
     if "keywords" in kinds:
         for document in collection:
             frequencies.update(set(words_of(whole_text(document))))
-    turn = 0
-    for document in _shuffled(collection, seed):
-        parts = Parts(document, frequencies, len(collection))
-        ordered = [*kinds[turn:], *kinds[:turn]]
-        found = [(kind, made) for kind in ordered if (made := query_of(parts, kind))]
-        if found:
-            yield [(document.doc_id, query, rest, kind) for kind, (query, rest) in found]
-            turn = (turn + 1) % len(kinds)
+    yield from queries_by_kind(_shuffled(collection, seed), kinds, frequencies, len(collection))
 
 
 def _by_function(documents: Iterable[Document], made_by: MadeBy) -> Iterator[list[Drawn]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from retriever.known_items.kinds import KINDS
+from retriever.document_queries.kinds import KINDS
 
 
 @dataclass(frozen=True)

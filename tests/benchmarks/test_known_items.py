@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.certificate import RESULTS
 from benchmarks.known_items import SETS, compared
-from retriever.known_items.kinds import KINDS
+from retriever.document_queries.kinds import KINDS
 from retriever.known_items.trust import MEASURED, trust_in
 
 KEPT = json.loads((RESULTS / "known_items.json").read_text())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from indexes.document import Document
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import validate_k
 from indexes.text.compounds import Compounds
@@ -23,10 +25,11 @@ from retriever.embedders.base import (
     check_texts,
     fingerprint_of,
 )
+from retriever.embedders.static.choosing import Choice, choose
 from retriever.embedders.static.fit import Fit
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.neighbors import neighbors_of
-from retriever.embedders.static.options import OPTION_HELP, StaticOptions
+from retriever.embedders.static.options import AUTO, OPTION_HELP, StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
 from retriever.embedders.static.word_vocabulary import WordVocabulary
@@ -49,7 +52,9 @@ class StaticEmbedder:
       of the corpus.
     - `unit_words`: scale each word vector to length 1; otherwise long ones count for more.
     - `weighting` (see `weighting.py`): `mean`: 1. `idf`: by document frequency. `sif`, `usif`: by
-      word frequency (Arora et al. 2017, Ethayarajh 2018).
+      word frequency (Arora et al. 2017, Ethayarajh 2018). `auto`: this and the other options here
+      are chosen on the corpus, without judgments: see `choosing.py`.
+    - `rank_floor`: take no word for rarer than its rank in the vocabulary says.
     - `components`: number of common components of the corpus's texts to remove from each text
       vector; by default as in the weighting's paper: 1 for `sif`, 5 for `usif`, else none.
     - `phrases`: whether adjacent words are joined if the vocabulary has them as one entry.
@@ -79,23 +84,27 @@ class StaticEmbedder:
         components: int | None = None,
         unit_words: bool = False,
         all_but_top: int = 0,
+        rank_floor: bool = False,
         phrases: bool | None = None,
         trust_pickle: bool = False,
         skip_bad_words: bool = False,
     ) -> None:
-        options = StaticOptions(weighting, components, unit_words, all_but_top)
+        options = StaticOptions(weighting, components, unit_words, all_but_top, rank_floor)
         vocabulary = load_vocabulary(
             model, trust_pickle=trust_pickle, phrases=phrases, skip_bad_words=skip_bad_words
         )
         options.check_width(vocabulary.dim)
         self._model = place_of(model)
         self._phrases, self._skip_bad_words = phrases, skip_bad_words
-        self._options, self._vocabulary = options, vocabulary
+        self._asked = self._options = options
+        self._vocabulary = vocabulary
+        self._choice: Choice | None = None
         words = getattr(vocabulary, "words", None)
         # Whether unknown words get a vector from their subwords, as by fastText.
         self.guesses = isinstance(words, WordVectors) and words.subwords is not None
         self._averages = WeightedMeans(vocabulary, options)
         self._parameters: bytes | None = None
+        self._fit_digest = ""
 
     @property
     def name(self) -> str:
@@ -127,9 +136,15 @@ class StaticEmbedder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on the file of word vectors, one sentence each."""
+        """Notes on the file of word vectors and on chosen options, one sentence each."""
         words = getattr(self._vocabulary, "words", None)
-        return words.notes if isinstance(words, WordVectors) else ()
+        notes = tuple(words.notes) if isinstance(words, WordVectors) else ()
+        return notes if self._choice is None else (*notes, str(self._choice))
+
+    @property
+    def chosen(self) -> StaticOptions | None:
+        """The options that `weighting="auto"` has chosen on a corpus; None if it has not."""
+        return None if self._choice is None else self._choice.options
 
     @property
     def lower(self) -> bool:
@@ -155,16 +170,20 @@ class StaticEmbedder:
     def fingerprint(self) -> str:
         """Fingerprint of the source's content (not its path), the options and the fit's SHA-256."""
         options, fitted = self._options, self._parameters
+        if not options.needs_corpus:  # chosen, and nothing of it is fitted
+            fitted = None
         parts: dict[str, Any] = {"weighting": options.weighting, **self._vocabulary.attributes}
         if options.all_but_top:
             parts["all_but_top"] = options.all_but_top
         if options.unit_words:
             parts["unit_words"] = True
+        if options.rank_floor:
+            parts["rank_floor"] = True
         if options.removed and (fitted is not None or options.components):
             parts["components"] = options.removed
         if fitted is not None:
-            parts["fitted"] = hashlib.sha256(fitted).hexdigest()
-        elif options.weighting != "mean":
+            parts["fitted"] = self._fit_digest
+        elif options.weighting not in ("mean", AUTO):
             parts["frequencies"] = "rank"
         return fingerprint_of(kind="static", unit=True, **parts)
 
@@ -179,12 +198,26 @@ class StaticEmbedder:
         model = str(path.resolve()) if path.exists() else os.fspath(self._model)
         phrases = {} if self._phrases is None else {"phrases": self._phrases}
         skip = {"skip_bad_words": True} if self._skip_bad_words else {}
-        return EmbedderSpec("static", model, {**self._options.chosen(), **phrases, **skip})
+        return EmbedderSpec("static", model, {**self._asked.chosen(), **phrases, **skip})
 
     @property
     def needs_fit(self) -> bool:
         """Whether the options require a fit and there is none yet."""
-        return self._options.needs_corpus and self._parameters is None
+        return self._asked.needs_corpus and self._parameters is None
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether `weighting="auto"` has chosen nothing yet."""
+        return self._options.is_auto
+
+    def chosen_for(self, documents: Iterable[Document]) -> StaticEmbedder:
+        """Return a copy with the options that suit a corpus, read once: for `weighting="auto"`.
+
+        It is still to be fitted.
+        """
+        if not self.needs_choice:
+            return self
+        return self._copy(choose(documents, self._vocabulary))
 
     @property
     def parameters(self) -> bytes | None:
@@ -197,9 +230,18 @@ class StaticEmbedder:
         Raises:
             InputError: an item is not a text; see `check_texts`.
         """
-        if not self._options.needs_corpus:
+        if not self._asked.needs_corpus:
             return self
-        return self._with(fit_on(texts, self._vocabulary, self._options))
+        if self.needs_choice:
+            if not isinstance(texts, str | bytes):
+                texts = list(texts)
+            check_texts(texts)
+            numbered = (Document(str(number), text) for number, text in enumerate(texts))
+            return self.chosen_for(numbered).fitted(texts)
+        fit = fit_on(texts, self._vocabulary, self._options)
+        if self._choice is not None:
+            fit = replace(fit, chosen=self._choice.as_json())
+        return self._copy(self._choice, fit, fit.to_bytes())
 
     def with_parameters(self, parameters: bytes) -> StaticEmbedder:
         """Return a copy with an earlier fit.
@@ -207,23 +249,33 @@ class StaticEmbedder:
         Raises:
             DamageError: the bytes are damaged, or were fitted for other options.
         """
-        fit, options = Fit.from_bytes(parameters), self._options
+        fit, options, choice = Fit.from_bytes(parameters), self._options, None
+        if self._asked.is_auto and fit.chosen is not None:
+            choice = Choice.of_json(dict(fit.chosen))
+            options = choice.options
         fitted_for = fit.top is not None, fit.common is not None
-        if fitted_for != (bool(options.all_but_top), bool(options.removed)):
+        if options.is_auto or fitted_for != (bool(options.all_but_top), bool(options.removed)):
             raise DamageError(
                 f"The stored fit was fitted for other options than those of {self.name}: "
                 f"{options.chosen()}. Build the index with --refit."
             )
-        return self._with(fit, parameters)
+        return self._copy(choice, fit, parameters)
 
-    def _with(self, fit: Fit, parameters: bytes | None = None) -> StaticEmbedder:
+    def _copy(
+        self, choice: Choice | None, fit: Fit | None = None, parameters: bytes | None = None
+    ) -> StaticEmbedder:
         other = object.__new__(StaticEmbedder)
         other._model, other._phrases = self._model, self._phrases
         other._skip_bad_words = self._skip_bad_words
-        other._options, other._vocabulary = self._options, self._vocabulary
-        other.guesses = self.guesses
-        other._averages = WeightedMeans(self._vocabulary, self._options, fit)
-        other._parameters = parameters or fit.to_bytes()
+        other._asked, other._choice = self._asked, choice
+        other._options = self._options if choice is None else choice.options
+        other._vocabulary, other.guesses = self._vocabulary, self.guesses
+        other._averages = WeightedMeans(self._vocabulary, other._options, fit)
+        other._parameters, other._fit_digest = parameters, ""
+        if fit is not None and parameters is not None:
+            # That of the same options given by name.
+            own = parameters if fit.chosen is None else replace(fit, chosen=None).to_bytes()
+            other._fit_digest = hashlib.sha256(own).hexdigest()
         return other
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -35,7 +37,8 @@ class Fit:
     `rows` (kept,) int64 are the vocabulary's rows that occur at least twice, ascending, with their
     `occurrences` and `texts_with`. `others` are words built from subwords, with
     `other_occurrences` and `other_texts_with`. `usif_a` is uSIF's parameter. `top` are the common
-    components of words, `common` those of texts; None if not requested.
+    components of words, `common` those of texts; None if not requested. `chosen` is how the options
+    were chosen, if they were: see `choosing.Choice`.
     """
 
     texts: int
@@ -49,6 +52,7 @@ class Fit:
     other_texts_with: Integers
     top: CommonComponents | None = None
     common: CommonComponents | None = None
+    chosen: Mapping[str, Any] | None = None
 
     def weigh(self, weighting: str, occurrences: Any, texts_with: Any) -> NDArray[np.float64]:
         """Return weights for these term and document frequencies."""
@@ -73,6 +77,9 @@ class Fit:
             **_arrays_of("top", self.top),
             **_arrays_of("common", self.common),
         }
+        if self.chosen is not None:
+            kept = json.dumps(self.chosen, sort_keys=True)
+            arrays["chosen"] = np.frombuffer(kept.encode(), np.uint8)
         file = BytesIO()
         np.savez(file, allow_pickle=False, **arrays)
         return seal(HEAD, file.getvalue())
@@ -87,6 +94,8 @@ class Fit:
             parts["usif_a"] = float(arrays["usif_a"][0])
             parts["others"] = tuple(joined.split("\n")) if joined else ()
             parts |= {name: _common_of(name, arrays) for name in ("top", "common")}
+            if "chosen" in arrays:
+                parts["chosen"] = json.loads(arrays["chosen"].tobytes())
             return Fit(**parts)
 
 
@@ -124,8 +133,13 @@ def top_of_corpus(counts: WordCounts, vocabulary: Vocabulary, number: int) -> Co
     return top_components(vocabulary.vectors, number, rows_of_words=rows)
 
 
-def row_weights(weighting: str, fit: Fit | None, number: int) -> Matrix:
+def row_weights(
+    weighting: str, fit: Fit | None, number: int, *, rank_floor: bool = False
+) -> Matrix:
     """Return the weight of each of a vocabulary's `number` rows, float32; not for `mean`.
+
+    With `rank_floor`, a word is at least as frequent as by rank: "what" and "how" are rare in
+    abstracts, and a weighting by the corpus alone takes them for the rarest words of a question.
 
     Without a fit, word probabilities come from ranks (`weighting.zipf`): SIF and uSIF use them,
     uSIF for texts of 11 words, and `idf` is -ln p.
@@ -134,11 +148,18 @@ def row_weights(weighting: str, fit: Fit | None, number: int) -> Matrix:
         p = weights.zipf(number)
         a = weights.usif_a(p, weights.WORDS_OF_A_SENTENCE)
         return _of_probabilities(weighting, p, a).astype(np.float32)
-    result = np.full(number, fit.weigh(weighting, 1, 1), np.float32)
     # Another file may have fewer rows; the fingerprint detects that.
     here = fit.rows < number
-    result[fit.rows[here]] = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
-    return result
+    if not rank_floor:
+        result = np.full(number, fit.weigh(weighting, 1, 1), np.float32)
+        result[fit.rows[here]] = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
+        return result
+    p, length = weights.zipf(number), fit.words / max(fit.texts, 1)
+    occurrences, texts_with = p * fit.words, fit.texts * -np.expm1(length * np.log1p(-p))
+    rows = fit.rows[here]
+    occurrences[rows] = np.maximum(occurrences[rows], fit.occurrences[here])
+    texts_with[rows] = np.maximum(texts_with[rows], fit.texts_with[here])
+    return fit.weigh(weighting, occurrences, texts_with).astype(np.float32)
 
 
 def _of_probabilities(

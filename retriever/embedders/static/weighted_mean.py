@@ -17,7 +17,7 @@ from retriever.embedders.static import components, pooling
 from retriever.embedders.static.components import CommonComponents, ComponentRemoval
 from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
-from retriever.embedders.static.options import StaticOptions
+from retriever.embedders.static.options import AUTO, StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
 
 NO_TOTALS = np.zeros(0)
@@ -84,7 +84,13 @@ class WeightedMeans:
         """Weight of each row of the vocabulary; None if all are equal."""
         if self._options.weighting == "mean":
             return None
-        return row_weights(self._options.weighting, self._fit, len(self._vocabulary.vectors))
+        if self._options.is_auto:
+            raise InputError(
+                f"The weighting '{AUTO}' is chosen on a corpus. Build an index, or call "
+                "embedder.fitted(texts)."
+            )
+        options, number = self._options, len(self._vocabulary.vectors)
+        return row_weights(options.weighting, self._fit, number, rank_floor=options.rank_floor)
 
     def _weights_of(self, bags: TokenRows, weights_of_rows: Matrix) -> Matrix:
         """Return the weight of each distinct word."""

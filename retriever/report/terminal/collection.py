@@ -120,6 +120,7 @@ SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("fitted on", _fitted),
     ("fitted parameters, on disk", lambda i: format_bytes(i.fitted_size) if i.fitted_size else ""),
     ("case", lambda index: index.case),
+    ("chosen on the corpus", lambda index: index.chosen),
     (
         "vocabulary out of reach",
         lambda i: "" if i.unreachable is None else f"{100 * i.unreachable:.2f} %",

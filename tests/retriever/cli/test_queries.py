@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retriever.cli.made.command import queries
-from retriever.known_items.kinds import KINDS
+from retriever.document_queries.kinds import KINDS
 from tests.support.commands import fail, invoke, misuse, objects, succeed
 
 TEXTS = {

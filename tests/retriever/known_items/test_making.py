@@ -4,11 +4,11 @@ import pytest
 
 from indexes.errors import BadRecordsError, InputError
 from retriever import Collection, Document, make_queries
-from retriever.known_items.duplicates import repeated_documents
+from retriever.document_queries.duplicates import repeated_documents
+from retriever.document_queries.kinds import Parts, query_of
+from retriever.document_queries.rest import rest_of
 from retriever.known_items.files import made_queries, read_made, write_made
 from retriever.known_items.items import KnownItem, MadeQueries
-from retriever.known_items.kinds import Parts, query_of
-from retriever.known_items.rest import rest_of
 from tests.support.toy import exactly, refused
 
 PURR = "A cat purrs when it is content."

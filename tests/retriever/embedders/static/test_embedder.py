@@ -240,7 +240,10 @@ def test_the_fingerprint_has_new_parts_only_where_they_are_used(toy):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weighting": "sift"}, r"Unknown weighting 'sift'\. It can be: mean, idf, sif, usif\."),
+        (
+            {"weighting": "sift"},
+            r"Unknown weighting 'sift'\. It can be: mean, idf, sif, usif, auto\.",
+        ),
         ({"components": -1}, r"components is -1; expected a whole number from 0\."),
         ({"components": True}, "components is True; expected a whole number"),
         ({"components": 1.5}, r"components is 1\.5; expected a whole number"),

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from indexes.document import Document
 from indexes.errors import InputError, did_you_mean
-from retriever.known_items.rest import joined, repeats, words_of
+from retriever.document_queries.rest import joined, repeats, words_of
 from retriever.splitting import sentences
 
 # Words of a query, and the fewest of what is left.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from retriever.known_items.rest import words_of
+from retriever.document_queries.rest import words_of
 
 SHINGLE = 4
 # A document is repeated by another that has this share of its shingles.

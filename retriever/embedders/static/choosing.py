@@ -1,0 +1,241 @@
+"""The choice of a weighting on a corpus without judgments, by queries made from its documents.
+
+Each variant is asked for the rest of a document by its title or a sentence, as in a comparison by
+made queries (`retriever.known_items`); the mean reciprocal rank decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.catalog.passages import whole_text
+from indexes.document import Document
+from indexes.errors import pluralize
+from retriever.document_queries.drawing import SPARE, Drawn, in_rounds, queries_by_kind
+from retriever.document_queries.duplicates import repeated_documents
+from retriever.embedders.static.components import common_components
+from retriever.embedders.static.corpus_counts import WordCounts, count_words
+from retriever.embedders.static.fit import Fit, fit_of_counts, top_of_corpus
+from retriever.embedders.static.options import StaticOptions
+from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
+from retriever.embedders.static.weighted_mean import WeightedMeans
+from retriever.embedders.static.word_vocabulary import WordVocabulary
+
+KINDS = ("title", "first", "middle")
+QUERIES, SEED = 1_000, 1
+# Documents among which the rests are ranked; a larger corpus is sampled evenly.
+MOST_DOCUMENTS = 2_500
+# The best on most open collections (benchmarks/README.md). Another must do better distinguishably.
+RECOMMENDED = StaticOptions("idf", 0, all_but_top=5, rank_floor=True)
+# Tables of tokens have their weights within.
+AS_THEY_ARE = StaticOptions()
+# Two-sided, corrected for the number of variants (Bonferroni): the best of many is partly luck.
+SIGNIFICANCE = 0.05
+WEIGHTINGS, ALL_BUT_TOP, COMPONENTS = ("mean", "idf", "sif", "usif"), (0, 3, 5), (0, 1, 5)
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen options, with mean reciprocal ranks over made queries.
+
+    `value` is that of the chosen options, `best` the highest of all `variants`, by the options
+    `best_options`, and `plain` that of the unweighted mean. Without `queries`, nothing is measured.
+    """
+
+    options: StaticOptions
+    queries: int = 0
+    variants: int = 0
+    value: float = 0.0
+    best: float = 0.0
+    best_options: str = ""
+    plain: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is stored with a fit."""
+        return {**asdict(self), "options": asdict(self.options)}
+
+    @staticmethod
+    def of_json(kept: dict[str, Any]) -> Choice:
+        """Return what `as_json` returned."""
+        return Choice(**{**kept, "options": StaticOptions(**kept["options"])})
+
+    def __str__(self) -> str:
+        chosen = f"weighting auto is {self.options}"
+        if not self.queries:
+            return f"{chosen}: the documents give no queries to choose by"
+        by = f"reciprocal rank {self.value:.3f} over {pluralize(self.queries, 'query', 'queries')}"
+        best = (
+            f"the best of {self.variants} variants"
+            if self.best_options == str(self.options)
+            else f"not distinguishable from the best of {self.variants} variants, "
+            f"{self.best:.3f} ({self.best_options})"
+        )
+        return (
+            f"{chosen}: {by} made from the documents, {best}; the plain mean has {self.plain:.3f}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Items:
+    """Words of texts, of queries and of what is left of their documents, texts `own`."""
+
+    counts: WordCounts
+    texts: TokenRows
+    queries: TokenRows
+    rests: TokenRows
+    own: NDArray[np.int64]
+
+    def reciprocal_ranks(self, means: WeightedMeans) -> Values:
+        """Return 1 / rank of each query's rest among all texts but its own; 0 if not found."""
+        texts, queries, rests = map(means.of_batch, (self.texts, self.queries, self.rests))
+        found = np.empty(len(self.own))
+        for start in range(0, len(self.own), 256):
+            some = slice(start, start + 256)
+            scores = queries[some] @ texts.T
+            own = np.einsum("ij,ij->i", queries[some], rests[some])
+            scores[np.arange(len(own)), self.own[some]] = -np.inf
+            ranks = 1 + (scores > own[:, None]).sum(axis=1)
+            # A zero vector finds nothing.
+            found[some] = np.where(
+                queries[some].any(axis=1) & rests[some].any(axis=1), 1 / ranks, 0
+            )
+        return found
+
+
+def choose(documents: Iterable[Document], vocabulary: Vocabulary) -> Choice:
+    """Choose the options for a corpus; repeatable, and no judgments are needed.
+
+    Of the variants that the queries do not distinguish from the best one (paired, p < .05 after
+    correction), the one is chosen that differs in the fewest options from the recommended ones,
+    then the best.
+    """
+    recommended = RECOMMENDED if isinstance(vocabulary, WordVocabulary) else AS_THEY_ARE
+    recommended = _within(recommended, vocabulary.dim)
+    items = _items(spread(documents, MOST_DOCUMENTS), vocabulary)
+    if items is None:
+        return Choice(recommended)
+    values = dict(_values(items, vocabulary))
+    means = {options: float(found.mean()) for options, found in values.items()}
+    best = max(means, key=lambda one: (means[one], -_distance(one, recommended)))
+    errors = NormalDist().inv_cdf(1 - SIGNIFICANCE / 2 / max(len(values) - 1, 1))
+    same = [one for one in values if not _is_worse(values[one], values[best], errors)]
+    chosen = min(same, key=lambda one: (_distance(one, recommended), -means[one]))
+    plain = means[StaticOptions("mean", 0)]
+    return Choice(chosen, len(items.own), len(values), means[chosen], means[best], str(best), plain)
+
+
+def variants(dim: int) -> Iterator[StaticOptions]:
+    """Yield all options to choose among, for vectors of some width."""
+    for weighting, unit, top, floor in product(
+        WEIGHTINGS, (False, True), ALL_BUT_TOP, (True, False)
+    ):
+        if (floor and weighting == "mean") or top >= dim:
+            continue
+        for components in COMPONENTS:
+            if components < dim:
+                yield StaticOptions(weighting, components, unit, top, floor)
+
+
+def spread(documents: Iterable[Document], most: int) -> list[Document]:
+    """Return at most `most` documents that have a text, evenly spread, in order."""
+    found, stride, met = list[Document](), 1, 0
+    for document in documents:
+        if not whole_text(document).strip():
+            continue
+        if met % stride == 0:
+            found.append(document)
+            if len(found) > most:
+                found, stride = found[::2], stride * 2
+        met += 1
+    return found
+
+
+def _items(documents: Sequence[Document], vocabulary: Vocabulary) -> _Items | None:
+    """Return made queries of some documents; None if these give none."""
+    texts = {document.doc_id: whole_text(document) for document in documents}
+    order = np.random.default_rng(SEED).permutation(len(documents)).tolist()
+    shuffled = (documents[place] for place in order)
+    pool = list[list[Drawn]]()
+    for queries in queries_by_kind(shuffled, KINDS, {}, len(documents)):
+        pool.append(queries)
+        if len(pool) > SPARE * QUERIES:
+            break
+    sampled = {queries[0][0]: texts[queries[0][0]] for queries in pool}
+    repeated = repeated_documents(sampled, texts.items())
+    items = in_rounds([queries for queries in pool if queries[0][0] not in repeated], QUERIES)
+    if not items:
+        return None
+    places = {doc_id: place for place, doc_id in enumerate(texts)}
+    return _Items(
+        counts=count_words(texts.values(), vocabulary),
+        texts=vocabulary.bags(list(texts.values())),
+        queries=vocabulary.bags([query for _, query, _, _ in items]),
+        rests=vocabulary.bags([rest for _, _, rest, _ in items]),
+        own=np.array([places[doc_id] for doc_id, _, _, _ in items], np.int64),
+    )
+
+
+def _values(items: _Items, vocabulary: Vocabulary) -> Iterator[tuple[StaticOptions, Values]]:
+    """Yield the reciprocal ranks of each variant."""
+    fits = {
+        number: fit_of_counts(
+            items.counts, top_of_corpus(items.counts, vocabulary, number) if number else None
+        )
+        for number in ALL_BUT_TOP
+        if number < vocabulary.dim
+    }
+    sums: tuple[StaticOptions, NDArray[np.float64]] | None = None
+    for options in variants(vocabulary.dim):
+        fit = fits[options.all_but_top]
+        if options.removed:
+            before = replace(options, components=0)
+            if sums is None or sums[0] != before:
+                sums = before, _unscaled(items.texts, WeightedMeans(vocabulary, before, fit))
+            fit = _with_components(fit, sums[1], options)
+        yield options, items.reciprocal_ranks(WeightedMeans(vocabulary, options, fit))
+
+
+def _unscaled(texts: TokenRows, means: WeightedMeans) -> NDArray[np.float64]:
+    counts = np.maximum(np.diff(texts.offsets), 1)
+    return means.sums(texts)[0] / counts[:, None]
+
+
+def _with_components(fit: Fit, sums: NDArray[np.float64], options: StaticOptions) -> Fit:
+    weighted = options.weighting == "usif"
+    return replace(fit, common=common_components(sums, options.removed, weighted=weighted))
+
+
+def _is_worse(values: Values, best: Values, errors: float) -> bool:
+    """Return whether values are below the best ones by that many standard errors, paired."""
+    differences = best - values
+    error = differences.std() / np.sqrt(len(differences))
+    return bool(differences.mean() > errors * error)
+
+
+def _distance(options: StaticOptions, recommended: StaticOptions) -> int:
+    """Return how many options differ."""
+    return sum(a != b for a, b in zip(_parts(options), _parts(recommended), strict=True))
+
+
+def _parts(options: StaticOptions) -> tuple[Any, ...]:
+    return (
+        options.weighting,
+        options.removed,
+        options.unit_words,
+        options.all_but_top,
+        options.rank_floor,
+    )
+
+
+def _within(options: StaticOptions, dim: int) -> StaticOptions:
+    """Return options with no more components removed than vectors of some width have."""
+    return options if options.all_but_top < dim else replace(options, all_but_top=0)
