@@ -10,6 +10,7 @@
     ├── ModelNotAvailableError     a model that could not be found: what was tried, how to get it
     ├── MismatchError              vectors of one embedder used with an index of another
     ├── RefusedError               a request that a service does not answer now, or to this client
+    ├── WorkerError                worker processes or machines that cannot start, or die again
     └── CollectionError            the collection's folder
         ├── NotACollectionError    the folder holds no collection
         ├── NewerFormatError       written by a newer Retriever
@@ -187,6 +188,10 @@ class RefusedError(RetrieverError):
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+
+
+class WorkerError(RetrieverError):
+    """Workers of a build that cannot start, or that die of the same passages again and again."""
 
 
 class CollectionError(RetrieverError):

@@ -40,9 +40,9 @@ from indexes.neighbors import Matrix
 from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder, Make
+from indexes.pipeline.builder import Encoder as BuildEncoder
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
-from indexes.pipeline.given import GivenVectors
 from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
 from indexes.progress import SEARCH_TIME, Progress
@@ -205,7 +205,7 @@ class Store(Reader):
         embedding: EmbeddingRow | None,
         make: Make,
         definition: Mapping[str, Any],
-        encoder: Callable[[], Encode] | GivenVectors,
+        encoder: BuildEncoder,
         progress: Progress,
     ) -> tuple[IndexRow, EmbeddingResult]:
         """Embed what has no vector yet, then build the index; return it and what was embedded.

@@ -20,6 +20,7 @@ from retriever.indexing.builds import (
 )
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.info import RRF
+from retriever.indexing.workers import executor_of
 from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.frames import DataFrame, queries_of
@@ -57,6 +58,7 @@ class Building(Updates):
         from_vectors: VectorSource | None = None,
         similarity: str | None = None,
         allow_missing: bool = False,
+        workers: int | str | None = None,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
@@ -95,7 +97,11 @@ class Building(Updates):
         all switch to the new ones at once, their structures built before. Interrupted, it resumes
         when called again, unless documents have changed meanwhile.
 
-        A slow embedder runs in a background thread while the previous batch is written.
+        A slow embedder runs in a background thread while the previous batch is written. With
+        `workers`, documents are embedded by so many processes of this machine, or by those of a Ray
+        cluster: `ray` starts one here, `ray:ADDRESS` joins one, whose machines share the
+        collection's folder. The vectors are the same for every number of workers. One that dies is
+        replaced; whatever dies, the next call takes over all that was finished.
 
         Raises:
             InputError: none or several of these were given, the corpus is empty, FAISS rejects the
@@ -104,6 +110,7 @@ class Building(Updates):
                 `queries_by` was distilled from another embedder than that of the vectors.
             UnknownNameError: no index called `vectors`, no model or index called `queries_by`.
             LockedError: another process is writing.
+            WorkerError: workers cannot start, or three have died of the same documents.
             FailedTextsError: some documents could not be embedded; it names them, and says if
                 anything else could not be done. All others were embedded. The next call tries only
                 those again.
@@ -117,6 +124,7 @@ class Building(Updates):
         wanted = BuildRequest(
             *(embedder, vectors, ann, dtype, lexical, words, queries_by, refit),
             *(recall, imported, similarity, allow_missing),
+            None if workers is None else executor_of(workers),
         )
         self._retrievers.clear()
         with progress_shown(progress, f"building {name}") as shown:

@@ -57,6 +57,18 @@ class Corpus(Passages):
             unknown -= {row[0] for row in self._catalog.rows(sql, [json.dumps(sorted(unknown))])}
         return [doc_id for doc_id in doc_ids if doc_id in unknown or not _is_possible(doc_id)]
 
+    def unknown_keys(self, keys: Keys) -> int:
+        """Return how many of some keys, ascending, belong neither to a passage nor a tombstone."""
+        if not len(keys):
+            return 0
+        sql = """
+            SELECT key FROM passages WHERE key >= ? AND key <= ?
+            UNION ALL SELECT key FROM tombstones WHERE key >= ? AND key <= ?
+        """
+        rows = self._catalog.stream(sql, [int(keys[0]), int(keys[-1])] * 2)
+        known = np.fromiter((key for (key,) in rows), np.int64)
+        return int((~np.isin(keys, known)).sum())
+
     def documents(self, where: Filter | None = None) -> Iterator[Document]:
         """Yield every document, in the order of adding; without those that are added meanwhile.
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from indexes.catalog.commits import SUFFIX
+from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.images import FOLDER as IMAGES
 from indexes.catalog.images import Images
 from indexes.catalog.registry import Registry
 from indexes.errors import DamageError, first_of
+from indexes.pipeline.adoption import finished_shards
 from indexes.reader import FOLDERS
 
 # The generation of a collection to which nothing was added: nothing is built before.
@@ -34,6 +36,9 @@ def leftovers(folder: Path, catalog: Catalog, registry: Registry) -> list[Path]:
         for embedding in registry.embeddings():
             named.add(embedding.fitted.file)
             named |= {shard.file for shard in registry.shards(embedding.number)}
+        # The next build commits them.
+        for finished in finished_shards(folder, Corpus(catalog), registry):
+            named |= {finished.shard.file, _name(finished.sidecar, folder)}
     return [
         path
         for kind in FOLDERS

@@ -270,18 +270,8 @@ class Checker:
             else:
                 yield Problem(str(error), "shard", str(shard.number))
             return
-        if unknown := self._unknown_keys(keys, shard):
+        if unknown := self.corpus.unknown_keys(keys):
             yield Problem(f"{shard.file} has {pluralize(unknown, 'vector')} of unknown passages.")
-
-    def _unknown_keys(self, keys: Keys, shard: ShardRow) -> int:
-        """Return how many keys belong neither to a passage nor to a tombstone."""
-        sql = """
-            SELECT key FROM passages WHERE key >= ? AND key < ?
-            UNION ALL SELECT key FROM tombstones WHERE key >= ? AND key < ?
-        """
-        rows = self.catalog.stream(sql, [shard.first_key, shard.stop_key] * 2)
-        known = np.fromiter((key for (key,) in rows), np.int64)
-        return int((~np.isin(keys, known)).sum())
 
     def _structure(
         self, index: IndexRow, read: Callable[[IndexRow, Path], tuple[int, Keys, Keys]]

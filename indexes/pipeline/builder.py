@@ -23,8 +23,10 @@ from indexes.catalog.records import (
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, FailedText, InputError
 from indexes.images import Image
-from indexes.neighbors import COSINE, Keys
+from indexes.neighbors import Keys
+from indexes.pipeline.adoption import finished_shards, is_whole
 from indexes.pipeline.ann_builder import SEARCH, STALE, AnnBuilder, mark_stale
+from indexes.pipeline.distributed import DistributedJob, Workers
 from indexes.pipeline.embedding_job import (
     BatchSchedule,
     Draft,
@@ -32,16 +34,16 @@ from indexes.pipeline.embedding_job import (
     EmbeddingJob,
     EmbeddingResult,
 )
-from indexes.pipeline.encoder import Encode, Encoding, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.encoder import Encode, Encoding, FailedPassage, fault_tolerant
 from indexes.pipeline.given import GivenVectors
 from indexes.pipeline.session import WriteSession
+from indexes.pipeline.worker import WorkerSetup
 from indexes.progress import Progress
 from indexes.storage.files import new_file
 from indexes.vectors.blocks import rows_of
 from indexes.vectors.shards import (
     MERGED_BYTES,
     bytes_of_row,
-    for_similarity,
     keys_of,
     mergeable,
     rewritten,
@@ -51,6 +53,9 @@ from indexes.vectors.shards import (
 ReadContents = Callable[[bool], Iterator[Content]]
 # From the contents to the embedding to make. Called by the only writer.
 Make = Callable[[ReadContents], NewEmbedding]
+
+# What embeds passages: an embedder in this process, workers, or nothing, if vectors are given.
+Encoder = Callable[[], Encode] | GivenVectors | Workers
 
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
@@ -81,48 +86,76 @@ class Builder:
     def embed(
         self,
         embedding: EmbeddingRow,
-        encoder: Callable[[], Encode] | GivenVectors,
+        encoder: Encoder,
         progress: Progress,
     ) -> EmbeddingResult:
         """Embed every passage without a vector; return their number and the failed documents.
 
         Finished work is committed every few seconds, so that the next call resumes an interrupted
-        one. `encoder` is called only if there is something to embed; its result is called by one
-        thread at a time, a slow one by a background thread. Passages that fail are left for the
-        next call; see `FaultTolerantEncoder` for when the call fails instead. Of given vectors,
+        one; what workers had finished for that is taken over. `encoder` is called only if there is
+        something to embed; its result is called by one thread at a time, a slow one by a background
+        thread. Passages that fail are left for the next call; see `FaultTolerantEncoder` for when
+        the call fails instead. Of given vectors,
         passages without one are no failed documents, and are counted only.
         """
+        outdated = self._adopt(embedding)
         todo = gaps(self.writer.registry.shards(embedding.number), self.writer.corpus.stop_key())
         todo = [gap for gap in todo if self.writer.corpus.count_passages(*gap)]
-        if not todo:
-            self._merge(embedding)
-            return EmbeddingResult()
-        pace = BatchSchedule(
-            FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
-        )
-        encoding = self._encoding(embedding, encoder)
-        outdated = dict[str, IndexRow]()
+        result = EmbeddingResult()
+        if todo:
 
-        def commit(drafts: Sequence[Draft]) -> None:
-            outdated.update(self._commit_shards(embedding, drafts))
+            def commit(shards: Sequence[ShardRow]) -> None:
+                outdated.update(self._commit_shards(embedding, shards))
 
-        work = EmbeddingJob(self.writer.corpus, encoding, Drafts(embedding), pace, commit)
-        work.run(todo, progress)
+            work = self._job(embedding, encoder, commit)
+            work.run(todo, progress)
+            given = isinstance(encoder, GivenVectors)
+            failed = () if given else self._failed_documents(work.failed)
+            result = EmbeddingResult(work.embedded, failed, len(work.failed))
         self._merge(embedding)
         for row in outdated.values():
             AnnBuilder(self.writer).rebuild(row, embedding)
-        failed = () if encoding is encoder else self._failed_documents(work.failed)
-        return EmbeddingResult(work.embedded, failed, len(work.failed))
+        return result
 
-    def _encoding(
-        self, embedding: EmbeddingRow, encoder: Callable[[], Encode] | GivenVectors
-    ) -> Encoding:
+    def _job(
+        self,
+        embedding: EmbeddingRow,
+        encoder: Encoder,
+        commit: Callable[[Sequence[ShardRow]], None],
+    ) -> EmbeddingJob | DistributedJob:
+        """Return the job that embeds passages: here, or on workers."""
+        corpus, folder = self.writer.corpus, self.writer.folder
+        if isinstance(encoder, Workers):
+            load, passages = encoder.load()
+            setup = WorkerSetup(folder, embedding, load, self._known_good(embedding))
+            return DistributedJob(
+                *(corpus, setup, encoder.executor, passages), COMMIT_SECONDS, commit
+            )
         if isinstance(encoder, GivenVectors):
-            return encoder
-        raw = embedding.similarity != COSINE
-        check = partial(for_similarity, embedding=embedding) if raw else None
-        known_good = self._known_good(embedding)
-        return FaultTolerantEncoder(encoder(), embedding.dim, known_good, check)
+            encoding: Encoding = encoder
+        else:
+            encoding = fault_tolerant(embedding, encoder(), self._known_good(embedding))
+        pace = BatchSchedule(
+            FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
+        )
+
+        def write(drafts: Sequence[Draft]) -> None:
+            number = self.writer.registry.next_shard()
+            commit(
+                [
+                    draft.write(number + place, stop_key, folder)
+                    for place, (draft, stop_key) in enumerate(drafts)
+                ]
+            )
+
+        return EmbeddingJob(corpus, encoding, Drafts(embedding), pace, write)
+
+    def _adopt(self, embedding: EmbeddingRow) -> dict[str, IndexRow]:
+        """Commit the shards that workers of an earlier build have finished; as `_commit_shards`."""
+        found = finished_shards(self.writer.folder, self.writer.corpus, self.writer.registry)
+        ours = [one.shard for one in found if one.shard.embedding == embedding.number]
+        whole = [shard for shard in ours if is_whole(shard, self.writer.folder)]
+        return self._commit_shards(embedding, whole) if whole else {}
 
     def write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
         """Write the fitted parameters to a file, which is used once a row names it."""
@@ -193,17 +226,14 @@ class Builder:
         return tuple(FailedText(doc_id, reason) for doc_id, reason in reasons.items())
 
     def _commit_shards(
-        self, embedding: EmbeddingRow, drafts: Sequence[Draft]
+        self, embedding: EmbeddingRow, shards: Sequence[ShardRow]
     ) -> dict[str, IndexRow]:
-        """Write shards and commit them; return the indexes that this makes stale, by name.
+        """Commit shards, numbered here; return the indexes that this makes stale, by name.
 
         An ANN index that ends after one of the shards lacks its passages, which had failed.
         """
         number = self.writer.registry.next_shard()
-        shards = [
-            draft.write(number + place, stop_key, self.writer.folder)
-            for place, (draft, stop_key) in enumerate(drafts)
-        ]
+        shards = [replace(shard, number=number + place) for place, shard in enumerate(shards)]
         first_key = min(shard.first_key for shard in shards)
         outdated = {
             row.name: row

@@ -6,16 +6,18 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from indexes.catalog.passages import Content, Passage
+from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError, RetrieverError
 from indexes.images import Image
-from indexes.neighbors import Matrix
+from indexes.neighbors import COSINE, Matrix
 from indexes.vectors.postings import filled
-from indexes.vectors.shards import as_rows
+from indexes.vectors.shards import as_rows, for_similarity
 
 # Texts and images in; vectors (len(contents), dim) and counts to remember out.
 Encode = Callable[[Sequence[Content]], tuple[Matrix, Mapping[str, int]]]
@@ -193,6 +195,15 @@ class FaultTolerantEncoder:
     def _give_up(self) -> None:
         if self._first is not None:
             raise self._first
+
+
+def fault_tolerant(
+    embedding: EmbeddingRow, encode: Encode, known_good: Content | None
+) -> FaultTolerantEncoder:
+    """Return the encoder of an embedding's passages, which checks what no shard would accept."""
+    raw = embedding.similarity != COSINE
+    check = partial(for_similarity, embedding=embedding) if raw else None
+    return FaultTolerantEncoder(encode, embedding.dim, known_good, check)
 
 
 def _reason(error: Exception) -> str:

@@ -159,13 +159,16 @@ class ShardDraft:
         self.texts += len(keys)
         self.report = add_reports(self.report, report)
 
-    def write(self, number: int, stop_key: int, folder: Path) -> ShardRow:
-        """Write the file that covers all keys from `first_key` to before `stop_key`."""
+    def write(self, number: int, stop_key: int, folder: Path, stem: str = "") -> ShardRow:
+        """Write the file that covers all keys from `first_key` to before `stop_key`.
+
+        Without a `stem`, it is named by the number.
+        """
         keys = np.concatenate(self.keys) if self.keys else np.empty(0, np.int64)
         file, digest = None, NO_FILE
         if len(keys):
             ending = "postings" if self.embedding.is_sparse else "npy"
-            file = f"vectors/{self.embedding.name}/{number:08d}.{ending}"
+            file = f"vectors/{self.embedding.name}/{stem or f'{number:08d}'}.{ending}"
             digest = _write_vectors(folder / file, self.vectors, len(keys), self.embedding)
         return ShardRow(
             number=number,

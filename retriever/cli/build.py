@@ -71,6 +71,11 @@ if TYPE_CHECKING:
 )
 @recall("Share of the 10 nearest that a structure has to find. Default with auto: 0.98.")
 @click.option(
+    "--workers",
+    metavar="N|ray[:ADDRESS]",
+    help="Embed with N processes, or with the machines of a Ray cluster: ray starts one here.",
+)
+@click.option(
     "--refit",
     is_flag=True,
     help="Refit the embedder on the current documents and embed all of them again.",
@@ -133,6 +138,7 @@ def build(
     allow_missing: bool,
     ann: str | None,
     recall: float | None,
+    workers: str | None,
     refit: bool,
     lexical: bool,
     language: str | None,
@@ -164,12 +170,14 @@ def build(
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
     words = {"language": language, "stopwords": stopwords, "k1": k1, "b": b}
     given = [one for one in words.values() if one is not None]
-    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, given, source)
+    combination.check(
+        spec, vectors, queries_by, ann, recall, refit, lexical, given, source, workers
+    )
     if source is None and (similarity is not None or allow_missing):
         raise click.UsageError("--similarity and --allow-missing need --from-vectors.")
     if all_:
         others = (name, spec, vectors, queries_by, ann, recall, refit, lexical, language, options)
-        if combination or source is not None or any(others):
+        if combination or source is not None or workers or any(others):
             raise click.UsageError("--all updates every index: omit NAME and other options.")
         ctx.exit(build_all(library, as_json))
     if name is None:
@@ -202,6 +210,7 @@ def build(
                         from_vectors=source,
                         similarity=similarity,
                         allow_missing=allow_missing,
+                        workers=workers,
                         progress=progress,
                     )
         except FailedTextsError as error:

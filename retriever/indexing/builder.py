@@ -22,7 +22,9 @@ from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE
 from indexes.pipeline.builder import ReadContents
+from indexes.pipeline.distributed import Workers
 from indexes.pipeline.encoder import Encode
+from indexes.pipeline.executors.base import Executor
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.advice import shell_command
@@ -54,6 +56,7 @@ from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.importing import import_vectors
 from retriever.indexing.info import CHOSEN, IMAGES, UNREACHABLE, asked_of, recall_notes, recall_of
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
+from retriever.indexing.workers import WorkerEncoder, passages_of_task
 from retriever.rerankers.base import Reranker
 
 DEFAULT_LANGUAGE = LexicalOptions().language
@@ -72,6 +75,11 @@ class IndexBuilder:
         if not self.store.count():
             add = shell_command("add", self.store.folder, "FILE")
             raise InputError(f"{self.store.folder}/ has no documents yet. Add some first: {add}")
+        if wanted.workers and (wanted.imported or wanted.lexical or wanted.refit):
+            raise InputError(
+                "Workers embed documents: leave --workers (workers) out with --from-vectors, "
+                "--lexical and --refit."
+            )
         if wanted.imported is not None:
             return import_vectors(self.store, self.models, name, wanted.imported, wanted, progress)
         if wanted.similarity is not None or wanted.allow_missing:
@@ -95,7 +103,7 @@ class IndexBuilder:
                 f"{', '.join(given)}: for BM25 only. Give --lexical (lexical=True) with it."
             )
         if index and index.parts and by_name:
-            return self._parts(index, progress)
+            return self._parts(index, wanted.workers, progress)
         if index and index.embedding is None:
             raise another_index(self.store.folder, index)
         return self._vectors(name, index, wanted, progress)
@@ -151,13 +159,13 @@ class IndexBuilder:
         seconds = 0.0 if row == index else row.seconds
         return BuildReport(name, already=row.rows, indexing_seconds=seconds)
 
-    def _parts(self, index: IndexRow, progress: Progress) -> BuildReport:
+    def _parts(self, index: IndexRow, workers: Executor | None, progress: Progress) -> BuildReport:
         # All parts are brought up to date before failed texts of any are reported.
         reports, failed = list[BuildReport](), dict[str, FailedText]()
         unbuilt, name = None, ""
         for part in index.parts:
             try:
-                reports.append(self.build(part, BuildRequest(), progress))
+                reports.append(self.build(part, BuildRequest(workers=workers), progress))
             except FailedTextsError as error:
                 reports.append(error.report)
                 failed = {one.doc_id: one for one in error.failed} | failed
@@ -193,7 +201,7 @@ class IndexBuilder:
             embedding=embedding,
             make=source.make,
             definition=planned.definition,
-            encoder=lambda: source.encoder(of),
+            encoder=source.workers(of, wanted.workers) or (lambda: source.encoder(of)),
             progress=progress,
         )
         notes = source.notes
@@ -277,6 +285,18 @@ class _Source:
         if self.embedder is None:
             self.embedder = self.models.for_documents(index)
         return self.encode
+
+    def workers(self, index: str, executor: Executor | None) -> Workers | None:
+        """Return workers that embed documents as `encoder` does; None without an executor."""
+        if executor is None:
+            return None
+
+        def load() -> tuple[WorkerEncoder, int]:
+            self.encoder(index)
+            made = WorkerEncoder.of(self.embedder, self.store.folder)
+            return made, passages_of_task(self.embedder)
+
+        return Workers(executor, load)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from indexes.errors import (
     pluralize,
 )
 from indexes.pipeline.embedding_job import EmbeddingResult
+from indexes.pipeline.executors.base import Executor
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
@@ -65,6 +66,7 @@ class BuildRequest:
     imported: VectorFile | None = None
     similarity: str | None = None
     allow_missing: bool = False
+    workers: Executor | None = None
 
     @property
     def has_no_vector_options(self) -> bool:

@@ -137,7 +137,7 @@ class EmbedderPool:
             InputError: one cannot be pickled.
         """
         custom = [one for one in self._loaded.values() if _is_custom(one)]
-        return [_pickled(embedder) for embedder in custom]
+        return [pickled(embedder) for embedder in custom]
 
     def unpickle(self, pickles: Sequence[bytes]) -> None:
         """Cache the embedders that `pickled` returned in another process."""
@@ -260,7 +260,8 @@ def _is_custom(embedder: Embedder) -> bool:
     return getattr(embedder, "spec", None) is None
 
 
-def _pickled(embedder: Embedder) -> bytes:
+def pickled(embedder: Embedder) -> bytes:
+    """Return an embedder of the user's own as a pickle, for another process of the user's."""
     try:
         return pickle.dumps(embedder)
     except Exception as error:  # anything, in code of the user's own

@@ -37,6 +37,7 @@ FEWER = {
         "rename": ("kill",),
         "copy": ("kill",),
         "import": ("power",),
+        "workers": ("kill", "ENOSPC"),
         "sync": ("kill", "power"),
         "update": ("kill",),
     },

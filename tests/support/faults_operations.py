@@ -15,6 +15,7 @@ import indexes.lexical.segments
 import indexes.pipeline.ann_builder
 import indexes.pipeline.builder
 import indexes.vectors.approximate
+import retriever.indexing.workers
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import Matrix
 from tests.support.fittable import Rare
@@ -63,6 +64,7 @@ def small() -> None:
     indexes.ingest.batches.BATCH_RECORDS = 3
     indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
     indexes.pipeline.builder.COMMIT_SECONDS = 0.0
+    retriever.indexing.workers.PASSAGES = 4
     indexes.pipeline.ann_builder.TAIL_ROWS = indexes.pipeline.ann_builder.TAIL_SHARE = 0
     indexes.lexical.segments.SMALL_ROWS = 3
     indexes.vectors.approximate.QUERIES = 2
@@ -328,6 +330,7 @@ OPERATIONS = {
     "rename": Operation(_fused, _rename),
     "copy": Operation(_behind, _copy),
     "import": Operation(_documents, _import, takes_back=True),
+    "workers": Operation(_behind, lambda c, extra: c.build("flat", workers=1)),
     "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
     "tune": Operation(_tunable, _tune),
     "sync": Operation(_from_source, _sync),

@@ -91,6 +91,8 @@ class ContextualEmbedder:
     """
 
     option_help = OPTION_HELP
+    # A worker of a build hands over after so many: half a minute of one core.
+    task_passages = 256
 
     def __init__(
         self,

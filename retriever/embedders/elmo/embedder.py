@@ -59,6 +59,8 @@ class ElmoEmbedder:
             integer.
     """
 
+    task_passages = 256  # see ContextualEmbedder
+
     modalities: tuple[str, ...] = TEXT_ONLY
     option_help: ClassVar[dict[str, str]] = {
         "layers": "Mix of the layers: mean, top, or one weight per layer, such as 0.5,1,0.",

@@ -1,0 +1,108 @@
+"""Workers of a build: chosen by the user's words, and what each of them loads."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from indexes.errors import InputError, MismatchError
+from indexes.pipeline.encoder import Encode
+from indexes.pipeline.executors.base import Executor
+from indexes.pipeline.executors.inline import InlineExecutor
+from indexes.pipeline.executors.processes import ProcessExecutor
+from retriever.embedders import Embedder, load_embedder
+from retriever.embedders.base import Fittable, vector_fingerprint
+from retriever.indexing.embedder_pool import (
+    CUSTOM,
+    embedder_record,
+    embedder_spec,
+    encode,
+    pickled,
+)
+from retriever.indexing.fingerprints import differences
+
+RAY = "ray"
+# Passages in a task, unless the embedder says fewer (`task_passages`): of static vectors, a second.
+PASSAGES = 8192
+
+
+def executor_of(workers: int | str) -> Executor:
+    """Return the executor that a number of processes, `ray` or `ray:ADDRESS` names.
+
+    One process is this one.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    kind, _, address = str(workers).partition(":")
+    if kind == RAY and not isinstance(workers, int):
+        from indexes.pipeline.executors.ray_cluster import RayExecutor
+
+        return RayExecutor(address or None)
+    if address or isinstance(workers, bool) or not kind.isdecimal() or not int(kind):
+        raise InputError(
+            f"workers is {workers!r}; expected a number of processes, such as 4, or ray, or "
+            "ray:ADDRESS of a cluster, such as ray:10.0.0.1:6379."
+        )
+    return InlineExecutor() if int(kind) == 1 else ProcessExecutor(int(kind))
+
+
+def passages_of_task(embedder: Embedder) -> int:
+    """Return how many passages a worker embeds at once: the same for every number of workers."""
+    return int(getattr(embedder, "task_passages", PASSAGES))
+
+
+@dataclass(frozen=True)
+class WorkerEncoder:
+    """Loads an embedder in a worker: by its record, or of the user's own by its pickle.
+
+    A model in the collection is found there; any other has to be installed on the machine.
+    """
+
+    record: Mapping[str, Any]
+    folder: Path
+    fingerprint: str
+    parameters: bytes | None
+    custom: bytes | None
+
+    @classmethod
+    def of(cls, embedder: Embedder, folder: Path) -> WorkerEncoder:
+        """Return what loads this embedder again, in the runtime that it has.
+
+        Raises:
+            InputError: it is the user's own, and cannot be pickled.
+        """
+        record = embedder_record(embedder, folder)
+        runtime = getattr(embedder, "runtime", None)
+        if runtime is not None and record["kind"] != CUSTOM:
+            # Chosen by a worker for itself, it might be another one.
+            record["options"]["runtime"] = runtime
+        parameters = embedder.parameters if isinstance(embedder, Fittable) else None
+        custom = pickled(embedder) if record["kind"] == CUSTOM else None
+        return cls(record, folder, embedder.fingerprint, parameters, custom)
+
+    def __call__(self) -> Encode:
+        """Load the embedder, and return what encodes documents.
+
+        Raises:
+            ModelNotAvailableError: its model is not on this machine.
+            MismatchError: it is another one here.
+        """
+        embedder: Embedder = pickle.loads(self.custom) if self.custom else self._load()
+        made, here = map(vector_fingerprint, (self.fingerprint, embedder.fingerprint))
+        if made != here:
+            raise MismatchError(
+                f"A worker has another {embedder.name}: {differences(made, here)}. Install the "
+                "same version of the model on all machines."
+            )
+        return partial(encode, embedder)
+
+    def _load(self) -> Embedder:
+        embedder = load_embedder(embedder_spec("", self.record, self.folder))
+        if self.parameters is not None and isinstance(embedder, Fittable):
+            return embedder.with_parameters(self.parameters)
+        return embedder

@@ -1,0 +1,92 @@
+"""Embedders and collections for builds with workers, in modules that workers import."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+import retriever.indexing.workers
+from retriever import Collection, Document
+from tests.support.toy import Axes
+
+WORDS = ("north", "east", "up")
+
+
+class Deadly(Axes):
+    """Kills its process at the text `die`, until a file `name` in `folder` says that it has."""
+
+    def __init__(self, folder, times=1, **rest):
+        super().__init__("deadly", **rest)
+        self.folder, self.times = Path(folder), times
+
+    def encode_documents(self, texts):
+        if any(text.startswith("die") for text in texts):
+            died = list(self.folder.glob("died-*"))
+            if len(died) < self.times:
+                (self.folder / f"died-{os.getpid()}").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self.encode_queries(texts)
+
+
+class Waiting(Axes):
+    """Says so at the text `wait`, by a file in `folder`, and waits until it is gone."""
+
+    def __init__(self, folder, **rest):
+        super().__init__("waiting", **rest)
+        self.folder = Path(folder)
+
+    def encode_documents(self, texts):
+        if any(text.startswith("wait") for text in texts):
+            flag = self.folder / f"waits-{os.getpid()}"
+            flag.touch()
+            while flag.exists():
+                time.sleep(0.05)
+        return self.encode_queries(texts)
+
+
+class Refusing(Axes):
+    """Cannot encode a text that begins with `bad`."""
+
+    def encode_documents(self, texts):
+        if any(text.startswith("bad") for text in texts):
+            raise ValueError("a bad text")
+        return self.encode_queries(texts)
+
+
+def compass(count, **others):
+    """Documents with directions that differ; `others` are texts by number."""
+    return [
+        Document(f"d{n}", others.get(f"d{n}") or "north " * (n % 7) + "east " * (n % 5) + "up")
+        for n in range(count)
+    ]
+
+
+def small_tasks(monkeypatch, passages=8):
+    """Let tasks have few passages."""
+    monkeypatch.setattr(retriever.indexing.workers, "PASSAGES", passages)
+
+
+def files_of(folder):
+    """The bytes of all files of vectors, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("vectors/*/*"))}
+
+
+def rows_of(collection, index):
+    """Keys and vectors of an index, as they are stored."""
+    with collection._store.catalog.reading():
+        embedding = collection._store.embedding(index)
+        from indexes.vectors.shards import open_shards
+
+        shards = collection._store.shards(embedding)
+        blocks = open_shards(shards, embedding, collection.path)
+        keys = np.concatenate([block.keys for block in blocks])
+        return keys, np.concatenate([np.asarray(block.vectors) for block in blocks])
+
+
+def library(path, documents):
+    """A new collection with documents."""
+    collection = Collection.create(path)
+    collection.add(documents)
+    return collection
