@@ -69,8 +69,8 @@ def small_tasks(monkeypatch, passages=8):
 
 
 def files_of(folder):
-    """The bytes of all files of vectors, by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.rglob("vectors/*/*"))}
+    """The bytes of all files of vectors, in the order of their names."""
+    return [path.read_bytes() for path in sorted(folder.rglob("vectors/*/*"))]
 
 
 def rows_of(collection, index):

@@ -6,8 +6,10 @@ runs, and loses none: one whose worker dies is given to another. It commits noth
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Protocol
 
 from indexes.errors import WorkerError
@@ -60,3 +62,18 @@ class TaskQueue:
                 "all workers: use fewer. What was committed is kept; run the same again."
             )
         self._waiting.appendleft(task.again())
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the processes that are started inside: libraries read them on import."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from indexes.errors import WorkerError
-from indexes.pipeline.executors.base import TaskQueue
+from indexes.pipeline.executors.base import TaskQueue, environment
 from indexes.pipeline.worker import (
     EmbeddingTask,
     EmbeddingWorker,
@@ -75,7 +74,7 @@ class ProcessExecutor:
         process = context.Process(
             target=_work, args=(there, setup), name="retriever-worker", daemon=True
         )
-        with _environment(THREADS, str(max(1, threads() // self.workers))):
+        with environment({THREADS: str(max(1, threads() // self.workers))}):
             process.start()
         there.close()
         return _Worker(process, here)
@@ -137,17 +136,3 @@ def _how_it_ended(status: int | None) -> str:
     if status is not None and status < 0:
         return f"ended by signal {signal.Signals(-status).name}"
     return f"ended with status {status}"
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """Set a variable for the processes that are started inside: libraries read it on import."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import secrets
+import socket
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from indexes.errors import InputError, WorkerError
-from indexes.pipeline.executors.base import ATTEMPTS, TaskQueue
+from indexes.pipeline.executors.base import ATTEMPTS, TaskQueue, environment
 from indexes.pipeline.worker import (
     EmbeddingTask,
     EmbeddingWorker,
@@ -21,10 +24,14 @@ from indexes.pipeline.worker import (
 )
 from indexes.threads import cores
 
+RAY = "ray"
 # Ray tells its makers nothing, whoever starts it here.
-USAGE = "RAY_USAGE_STATS_ENABLED"
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+# How a cluster knows who may use it: else Ray writes a token into the home folder.
+MODE, TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 # How long all workers may take to start.
 START_SECONDS = 600
+CONNECT_SECONDS = 5.0
 
 
 class _Actor:
@@ -115,14 +122,11 @@ def _results(ray: Any, actors: list[Any], queue: TaskQueue) -> Iterator[TaskResu
 
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """Yield Ray, connected: as it is if it is connected, else to a cluster, or to one of its own.
-
-    One of its own has no dashboard, listens on this machine only, and keeps its logs in a temporary
-    folder that is removed afterwards.
-    """
-    os.environ.setdefault(USAGE, "0")
+    """Yield Ray, connected: as it is if it is already, else to a cluster, or to one of its own."""
+    own = QUIET if address else {**QUIET, **_access()}
     try:
-        import ray
+        with environment(own):
+            import ray
     except ImportError:
         raise InputError(
             "--workers ray (workers='ray') needs Ray. Install it: "
@@ -131,28 +135,65 @@ def _cluster(address: str | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    folder = None if address else tempfile.mkdtemp(prefix="retriever-ray-")
-    try:
-        if address:
-            try:
-                ray.init(address, **quiet)
-            except Exception as error:  # of several libraries
-                why = str(error).strip().splitlines()[0]
-                raise WorkerError(
-                    f"No Ray cluster answers at {address}: {why} Start one (ray start --head), or "
-                    "use processes of this machine: --workers 4 (workers=4)."
-                ) from None
-        else:
-            ray.init(
-                num_cpus=cores(),
-                include_dashboard=False,
-                _temp_dir=folder,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
+    with environment(own), _joined(ray, address) if address else _started(ray):
         yield ray
+
+
+@contextlib.contextmanager
+def _joined(ray: Any, address: str) -> Iterator[None]:
+    """Connect to a cluster."""
+    try:
+        _reach(address)
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:  # of several libraries
+        why = str(error).strip().partition("\n")[0].rstrip(".")
+        raise WorkerError(
+            f"No Ray cluster answers at {address}: {why}. Start one (ray start --head), or use "
+            "processes of this machine: --workers 4 (workers=4)."
+        ) from None
+    try:
+        yield
     finally:
         ray.shutdown()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _started(ray: Any) -> Iterator[None]:
+    """Start a cluster of this machine alone.
+
+    It has no dashboard, listens on the loopback interface, and lets only those in who have its
+    token, which is in no file. Its own files are in a temporary folder, removed afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="retriever-ray-", ignore_cleanup_errors=True) as folder:
+        ray.init(
+            num_cpus=cores(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=folder,
+            _node_ip_address="127.0.0.1",
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise an OSError in a few seconds if nobody listens at an address: Ray waits far longer."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+
+
+def _access() -> dict[str, str]:
+    """Return what lets only this process use its cluster, unless Ray was imported without that."""
+    if MODE in os.environ or (RAY in sys.modules and not _token.cache_info().currsize):
+        return {}
+    return {MODE: "token", TOKEN: _token()}
+
+
+@cache
+def _token() -> str:
+    """Return the token of the clusters of this process: Ray reads it when it is imported."""
+    return secrets.token_hex(32)
