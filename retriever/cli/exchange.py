@@ -98,12 +98,18 @@ def _csv_line(cells: Sequence[str]) -> str:
     "output", nargs=-1, required=True, metavar="[INDEX] OUTPUT", shell_complete=index_names
 )
 @where
+@click.option(
+    "--partition",
+    metavar="FIELD",
+    help="For a folder: one of parts for each value of a metadata field, FIELD=VALUE/.",
+)
 @click.option("--force", is_flag=True, help="Replace what exists.")
 @as_json
 def export(
     library: Path,
     output: tuple[str, ...],
     where: dict[str, Any] | None,
+    partition: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -122,7 +128,9 @@ def export(
     index = names[0] if names else None
     with Collection.open(library) as collection, progress_bar("exporting") as progress:
         notes = collection.filter_notes(where) if where is not None else ()
-        report = collection.export(index, place, where=where, force=force, progress=progress)
+        report = collection.export(
+            index, place, where=where, partition=partition, force=force, progress=progress
+        )
     if as_json:
         paths = list(map(str, report.paths))
         counts = {"rows": report.rows, "vectors": report.vectors, "missing": report.missing}

@@ -40,6 +40,7 @@ class ExchangeMethods:
         path: str | os.PathLike[str],
         *,
         where: Where | None = None,
+        partition: str | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> ExportReport:
@@ -52,6 +53,10 @@ class ExchangeMethods:
         place. Without an ending it is a folder of parts: texts in Parquet, vectors in `.npy`.
         Without an index, `.parquet`, `.jsonl` (which `add` reads again) or a folder.
 
+        With `partition`, a metadata field, the folder has one of parts for each value of it, such
+        as `year=2020/`: DuckDB, Spark and Polars read only those that a query needs, and join hits
+        by `doc_id`.
+
         `where` selects documents. What is not in the index yet is left out, and noted. All is of
         one state, also while another process writes; memory does not grow with the corpus. Files
         are complete under their names, or absent; with `force`, they replace those that exist.
@@ -63,7 +68,12 @@ class ExchangeMethods:
         """
         wanted = None if where is None else filter_of(where)
         with progress_shown(progress, "exporting") as shown:
-            return export(self._store, index, Path(path), wanted, force=force, progress=shown)
+            return export(
+                *(self._store, index, Path(path), wanted),
+                force=force,
+                progress=shown,
+                partition=partition,
+            )
 
     def rename(self, old: str, new: str) -> None:
         """Rename an index; combinations that use it follow, in the same commit.

@@ -19,6 +19,7 @@ from indexes.progress import Progress
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from indexes.vectors.rows import passage_rows
+from retriever.formats.vectors.partitions import PartitionedParts
 from retriever.formats.vectors.writing import (
     Layout,
     Sink,
@@ -58,14 +59,22 @@ def export(
     *,
     force: bool,
     progress: Progress,
+    partition: str | None = None,
 ) -> ExportReport:
     """Export the documents, or the passages of an index with vectors; see `Collection.export`."""
     kind = _kind(path, index)
+    if partition is not None:
+        if kind is not parts:
+            raise InputError(
+                f"{path} is one file; partitions are folders. Give a name without an ending."
+            )
+        kind = PartitionedParts(partition)
     targets = (path, ids_path(path)) if path.suffix.lower() == ".npy" else (path,)
     _check_targets(targets, force=force)
 
     def write(snapshot: Snapshot) -> ExportReport:
-        with _unfinished(targets, is_folder=kind is parts, path=path) as place:
+        is_folder = kind is parts or partition is not None
+        with _unfinished(targets, is_folder=is_folder, path=path) as place:
             if index is None:
                 return _documents(snapshot, kind, place, where, progress, targets)
             return _vectors(store, snapshot, index, kind, place, where, progress, targets)
@@ -100,6 +109,8 @@ def _check_targets(targets: Sequence[Path], *, force: bool) -> None:
 
 
 def _is_part(path: Path) -> bool:
+    if path.is_dir() and "=" in path.name:  # a partition
+        return all(map(_is_part, path.iterdir()))
     return path.name.startswith("part-") and path.suffix in (".parquet", ".npy", ".txt")
 
 
@@ -128,7 +139,7 @@ def _unfinished(targets: Sequence[Path], *, is_folder: bool, path: Path) -> Iter
 
 
 def _replace_folder(folder: Path, path: Path) -> None:
-    for part in folder.iterdir():
+    for part in folder.rglob("part-*"):
         _sync(part)
     if path.is_dir():
         old = folder.with_name(f"{folder.name}.old")

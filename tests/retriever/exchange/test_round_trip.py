@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from indexes.errors import InputError
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.formats.vectors import read_vectors
 from tests.support.laws import examples
@@ -159,3 +160,51 @@ def test_a_folder_has_as_many_parts_as_its_rows_need(compass, tmp_path, monkeypa
     assert names == [f"part-0000{n}.npy" for n in range(3)]
     compass.build("again", from_vectors=tmp_path / "parts", allow_missing=True, queries_by=Axes())
     assert answers(compass, "again") == answers(compass, "axes")
+
+
+def test_an_export_by_partition_is_read_by_others_as_one_table_with_the_field(tmp_path):
+    import pyarrow.dataset as ds
+
+    documents = [
+        Document("a", "One.", "A", {"year": 2020}),
+        Document("b", "Two.", "", {"year": 2021}),
+        Document("c", "Three.", "", {"year": 2020}),
+        Document("d", "Four."),
+    ]
+    with Collection.create(tmp_path / "library") as collection:
+        collection.add(documents)
+        collection.build("vectors", HashingEmbedder(8))
+        report = collection.export(None, tmp_path / "lake", partition="year")
+        assert report.rows == 4
+        found = ds.dataset(tmp_path / "lake", partitioning="hive").to_table().to_pylist()
+        years = {row["doc_id"]: row["year"] for row in found}
+        assert years == {"a": 2020, "b": 2021, "c": 2020, "d": None}
+        assert {row["doc_id"]: row["text"] for row in found} == {
+            one.doc_id: one.text for one in documents
+        }
+        some = ds.dataset(tmp_path / "lake", partitioning="hive")
+        assert some.to_table(filter=ds.field("year") == 2021).column("doc_id").to_pylist() == ["b"]
+        # Again, over the same folder; and with vectors, beside the texts of each partition.
+        with pytest.raises(InputError, match="exists"):
+            collection.export("vectors", tmp_path / "lake", partition="year")
+        report = collection.export("vectors", tmp_path / "lake", partition="year", force=True)
+        assert (report.rows, report.vectors) == (4, 4)
+        rows = np.load(tmp_path / "lake" / "year=2020" / "part-00000.npy")
+        ids = (tmp_path / "lake" / "year=2020" / "part-00000.ids.txt").read_text().split()
+        assert ids == ["a", "c"]
+        assert np.array_equal(rows, HashingEmbedder(8).encode_documents(["A One.", "Three."]))
+
+
+def test_partitions_that_cannot_be_are_refused(tmp_path, monkeypatch):
+    from retriever.formats.vectors import partitions
+
+    with Collection.create(tmp_path / "library") as collection:
+        collection.add([Document(f"{n}", "One.", "", {"n": n, "tags": ["x"]}) for n in range(4)])
+        monkeypatch.setattr(partitions, "MOST_PARTITIONS", 3)
+        with pytest.raises(InputError, match="more than 3 different values"):
+            collection.export(None, tmp_path / "lake", partition="n")
+        with pytest.raises(InputError, match="has list for the field 'tags'"):
+            collection.export(None, tmp_path / "lake", partition="tags")
+        with pytest.raises(InputError, match="is one file"):
+            collection.export(None, tmp_path / "lake.parquet", partition="n")
+        assert not (tmp_path / "lake").exists()
