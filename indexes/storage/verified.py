@@ -1,9 +1,10 @@
 """Which large files were read and found intact: at the next opening, unchanged ones are not read.
 
-To read gigabytes takes seconds at each opening, and 8 MB half of the time to a first answer. A note names a file, what it was compared with, and
-what the system changes whenever a file is written or replaced: its size, times and inode. A copy of
-a collection is verified again, and so is a file of which a disk says that it was written. Damage
-that the system does not know of is found by `verify`, which trusts no note.
+To read gigabytes takes seconds at each opening, and 8 MB half of the time to a first answer. A note
+names a file, what it was compared with, and what the system changes whenever a file is written or
+replaced: its size, times and inode. A copy of a collection is verified again, and so is a file of
+which a disk says that it was written. Damage that the system does not know of is found by `verify`,
+which trusts no note.
 """
 
 from __future__ import annotations
