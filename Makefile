@@ -58,6 +58,12 @@ smoke: .venv/.dev  ## build the wheel, install it alone in a fresh environment, 
 	PIP_CONSTRAINT=constraints.txt $(SMOKE)/bin/python -m pip install --quiet dist/*.whl
 	.ci/smoke $(abspath $(SMOKE)/bin/retriever)
 
+# A Milvus for the tests of indexes on it. It needs older packages than ours, so it has its own.
+.cache/milvus-venv/.ready:
+	$(PYTHON) -m venv .cache/milvus-venv
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .cache/milvus-venv/bin/python -m pip install --quiet 'milvus==2.3.5' 'setuptools<81'
+	touch $@
+
 clean:  ## remove what was built and set up
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 

@@ -10,6 +10,7 @@
     ├── ModelNotAvailableError     a model that could not be found: what was tried, how to get it
     ├── MismatchError              vectors of one embedder used with an index of another
     ├── RefusedError               a request that a service does not answer now, or to this client
+    ├── EngineError                a server that holds an index: no answer, a refusal, a failure
     ├── WorkerError                worker processes or machines that cannot start, or die again
     └── CollectionError            the collection's folder
         ├── NotACollectionError    the folder holds no collection
@@ -188,6 +189,10 @@ class RefusedError(RetrieverError):
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+
+
+class EngineError(RetrieverError):
+    """The server of an index does not answer in time, refuses, or fails."""
 
 
 class WorkerError(RetrieverError):

@@ -49,7 +49,9 @@ from indexes.progress import SEARCH_TIME, Progress
 from indexes.reader import CATALOG, Reader
 from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
 from indexes.vectors import tuning
-from indexes.vectors.engines import engine_of
+from indexes.vectors.engines import discard, engine_of, remote_engine_of
+from indexes.vectors.remote.index import SUFFIX as REMOTE_SUFFIX
+from indexes.vectors.remote.index import read as read_remote
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -187,15 +189,16 @@ class Store(Reader):
                     self.catalog.execute_many("INSERT INTO fields (path) VALUES (?)", new)
                     index_all_values(self.catalog, self.corpus)
 
-    def check_new(self, name: str, *, factory: str | None = None, dim: int = 0) -> None:
-        """Raise an InputError for a name that cannot name a file, or a factory FAISS rejects."""
+    def check_new(
+        self, name: str, *, definition: Mapping[str, Any] | None = None, dim: int = 0
+    ) -> None:
+        """Raise an InputError for a name that cannot name a file, or what its engine rejects."""
         if not NAME.fullmatch(name):
             raise InputError(
                 f"'{name}' cannot name an index. "
                 "Use letters, digits, dots, dashes and underscores (64 at most)."
             )
-        if factory is not None:
-            definition = {"factory": factory}
+        if definition is not None and "factory" in definition:
             engine_of(definition).check(definition, dim)
 
     def build(
@@ -446,7 +449,15 @@ class Store(Reader):
         noted, unnamed = noted_commit(self.catalog.path), self._leftovers()
         if lost := lost_commits(self.catalog, noted, unnamed):
             raise lost
-        return [path for path in unnamed if remove_file(path)]
+        return [path for path in unnamed if self._discard(path) and remove_file(path)]
+
+    def _discard(self, path: Path) -> bool:
+        """Remove what a file stands for on a server, unless it is in use; return if it is gone."""
+        if path.suffix != REMOTE_SUFFIX:
+            return True
+        rows = [row for row in self.registry.indexes() if remote_engine_of(row.definition)]
+        used = {read_remote(self.folder / row.file)[0].name for row in rows if row.file}
+        return discard(path, used)
 
     def _leftovers(self) -> list[Path]:
         return leftovers(self.folder, self.catalog, self.registry)

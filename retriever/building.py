@@ -59,6 +59,7 @@ class Building(Updates):
         similarity: str | None = None,
         allow_missing: bool = False,
         workers: int | str | None = None,
+        engine: str | None = None,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
@@ -81,6 +82,11 @@ class Building(Updates):
         With `vectors`, `queries_by` names an embedder that was distilled from the one of those
         vectors, and encodes the queries instead of it: a model in the collection's `models/`, or
         else an index built by it.
+
+        With `engine`, a server holds the structure, and this collection stays the truth: for
+        Milvus, `milvus:http://HOST:19530`, with `options` such as `{"index_type": "HNSW", "M": 16}`
+        or its search parameters (`ef`), and a password in the environment (`MILVUS_TOKEN`). Built
+        again, it is brought up to date by key. Scores are those of the vectors here.
 
         With `from_vectors`, the vectors were made elsewhere: a file or a folder of `.npy` (ids
         beside it in `.ids.txt`), `.npz` or `.parquet` (see `export`), or a pair (ids, vectors).
@@ -118,13 +124,14 @@ class Building(Updates):
         words = WordOptions(language, stopwords, k1, b)
         if isinstance(embedder, str):
             embedder = load_embedder(parse_spec(embedder, options or {}))
-        elif options:
+        elif options and engine is None:
             raise InputError("options are those of an embedder by name: give 'KIND:MODEL' with it.")
         imported = None if from_vectors is None else vectors_of(from_vectors)
         wanted = BuildRequest(
             *(embedder, vectors, ann, dtype, lexical, words, queries_by, refit),
             *(recall, imported, similarity, allow_missing),
-            None if workers is None else executor_of(workers),
+            *(None if workers is None else executor_of(workers), engine),
+            options if engine is not None and options else {},
         )
         self._retrievers.clear()
         with progress_shown(progress, f"building {name}") as shown:

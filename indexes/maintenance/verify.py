@@ -18,7 +18,7 @@ from indexes.catalog.images import NO_TEXT
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry, gaps
 from indexes.checksums import is_intact_document, is_intact_passage, text_checksum
-from indexes.errors import DamageError, pluralize
+from indexes.errors import DamageError, EngineError, pluralize
 from indexes.lexical import bm25
 from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.images import image_faults
@@ -26,7 +26,8 @@ from indexes.maintenance.origins import origin_faults
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import keys_of, open_shard
+from indexes.vectors.remote.index import RemoteIndex
+from indexes.vectors.shards import keys_of, open_shard, open_shards
 
 # Passages, and documents with their texts, which may be a megabyte each.
 PAGE = 2_000
@@ -287,6 +288,9 @@ class Checker:
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)
             return
+        except EngineError as error:  # nothing is known of what it holds
+            yield Problem(str(error))
+            return
         deleted = self.corpus.tombstones()
         if index.embedding is not None:
             shards = self.registry.shards(index.embedding)
@@ -300,6 +304,8 @@ class Checker:
         embedding = self.registry.embedding_of(index)
         structure = engine_of(index.definition).load(path, index.definition, embedding.dim)
         shards = self.registry.shards(embedding.number)
+        if isinstance(structure, RemoteIndex):
+            structure.verify(open_shards(shards, embedding, self.folder))
         held = [keys_of(shard) for shard in shards if shard.first_key < index.stop_key]
         return structure.rows, structure.keys, np.concatenate([np.empty(0, np.int64), *held])
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from indexes.catalog.records import ASKED, AUTO, EmbeddingRow, IndexRow, ShardRow, kind_of
@@ -18,8 +19,9 @@ from indexes.storage.files import new_file, verify
 from indexes.vectors.approximate import recall
 from indexes.vectors.blocks import Block
 from indexes.vectors.engine import VectorIndex
-from indexes.vectors.engines import automatic, engine_of
+from indexes.vectors.engines import automatic, engine_of, remote_engine_of
 from indexes.vectors.nodes import duplicates
+from indexes.vectors.remote.engine import ENGINE
 from indexes.vectors.shards import live_rows, open_shards, tail_of
 from indexes.vectors.tuning import tune
 
@@ -31,6 +33,7 @@ TAIL_ROWS, TAIL_SHARE = 1_000, 0.05
 # What a definition says of a structure.
 SEARCH = "search"
 STRUCTURE = ("factory", SEARCH)
+REMOTE = ("factory", ENGINE)
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class AnnBuilder:
         return structure, blocks, self.writer.hidden(embedding.number)
 
     def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
-        one, other = ((row.embedding, row.definition.get("factory")) for row in (old, new))
+        one, other = ((row.embedding, *map(row.definition.get, REMOTE)) for row in (old, new))
         if one != other:
             return False
         return self._is_near(old, embedding) and self.writer.is_intact(old)
@@ -156,6 +159,8 @@ class AnnBuilder:
         deleted = self.writer.hidden(embedding.number)
         later = live_rows(tail_of(index, shards), deleted)
         gone = index.rows - (live_rows(shards, deleted) - later)
+        if remote_engine_of(index.definition):  # what has changed is sent, and nothing else
+            return later == gone == 0
         return max(later, gone) <= max(TAIL_ROWS, TAIL_SHARE * index.rows)
 
     def _is_behind(self, index: IndexRow) -> bool:
@@ -166,6 +171,17 @@ class AnnBuilder:
         rows = live_rows(shards, self.writer.hidden(index.embedding))
         return index.stop_key != _seen(shards) or index.rows != rows
 
+    def _file_of(self, planned: IndexRow) -> Path | None:
+        """Return the file of the index that a planned one brings up to date, if it has one."""
+        for row in self.writer.registry.indexes():
+            one, other = (
+                (index.name, index.embedding, *map(index.definition.get, REMOTE))
+                for index in (row, planned)
+            )
+            if one == other and row.file and self.writer.is_intact(row):
+                return self.writer.folder / row.file
+        return None
+
     def _built(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         """Return a planned index with its file; exact search needs none."""
         if not kind_of(planned.kind).has_structure:
@@ -175,9 +191,17 @@ class AnnBuilder:
         deleted = self.writer.hidden(embedding.number)
         blocks = open_shards(shards, embedding, self.writer.folder)
         blocks = [block for block in blocks if len(block.keys)]
+        generation = self.writer.catalog.generation() + 1
+        file = f"ann/{planned.name}-{generation}{engine.suffix}"
         started = time.perf_counter()
         with Peak() as peak:
-            index = engine.build(planned.definition, embedding.dim, blocks, deleted)
+            if (remote := remote_engine_of(planned.definition)) is None:
+                index = engine.build(planned.definition, embedding.dim, blocks, deleted)
+            else:
+                before, path = self._file_of(planned), self.writer.folder / file
+                index = remote.update(
+                    before, path, planned.definition, embedding.dim, blocks, deleted
+                )
             definition = engine.settled(planned.definition, embedding.dim)
             asked = definition.get(ASKED)
             if asked is None:
@@ -185,8 +209,6 @@ class AnnBuilder:
             else:
                 definition, report = _tuned(index, blocks, deleted, definition, asked)
         seconds = time.perf_counter() - started
-        generation = self.writer.catalog.generation() + 1
-        file = f"ann/{planned.name}-{generation}{engine.suffix}"
         with new_file(self.writer.folder / file) as new:
             index.write(new.write)
         return replace(

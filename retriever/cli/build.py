@@ -69,6 +69,12 @@ if TYPE_CHECKING:
     help="How vectors are searched: auto (default), by their number: exactly, or for many through "
     "a structure; exact; or a FAISS factory string, such as HNSW32 or IVF256,SQ8.",
 )
+@click.option(
+    "--engine",
+    metavar="milvus:URI",
+    help="Let a server hold the structure, such as milvus:http://10.0.0.1:19530; options of the "
+    "index with -o: index_type HNSW, M 16, ef 128.",
+)
 @recall("Share of the 10 nearest that a structure has to find. Default with auto: 0.98.")
 @click.option(
     "--workers",
@@ -137,6 +143,7 @@ def build(
     similarity: str | None,
     allow_missing: bool,
     ann: str | None,
+    engine: str | None,
     recall: float | None,
     workers: str | None,
     refit: bool,
@@ -171,13 +178,13 @@ def build(
     words = {"language": language, "stopwords": stopwords, "k1": k1, "b": b}
     given = [one for one in words.values() if one is not None]
     combination.check(
-        spec, vectors, queries_by, ann, recall, refit, lexical, given, source, workers
+        spec, vectors, queries_by, ann, recall, refit, lexical, given, source, workers, engine
     )
     if source is None and (similarity is not None or allow_missing):
         raise click.UsageError("--similarity and --allow-missing need --from-vectors.")
     if all_:
         others = (name, spec, vectors, queries_by, ann, recall, refit, lexical, language, options)
-        if combination or source is not None or workers or any(others):
+        if combination or source is not None or workers or engine or any(others):
             raise click.UsageError("--all updates every index: omit NAME and other options.")
         ctx.exit(build_all(library, as_json))
     if name is None:
@@ -192,7 +199,8 @@ def build(
                 # The storage type is an option of the index, not of the embedder.
                 chosen = _with_settings(declared or spec, options)
                 with progress_bar(f"building {name}") as progress:
-                    own = _embedder(declared or spec, chosen)
+                    remote = engine is not None and spec is None
+                    own = None if remote else _embedder(declared or spec, chosen)
                     report = collection.build(
                         name,
                         None if declared else own,
@@ -211,6 +219,8 @@ def build(
                         similarity=similarity,
                         allow_missing=allow_missing,
                         workers=workers,
+                        engine=engine,
+                        options=dict(options) if remote else None,
                         progress=progress,
                     )
         except FailedTextsError as error:

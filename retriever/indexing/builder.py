@@ -191,7 +191,7 @@ class IndexBuilder:
         self, name: str, index: IndexRow | None, wanted: BuildRequest, progress: Progress
     ) -> BuildReport:
         planned = plan(self.store, self.models, name, wanted)
-        self.store.check_new(name, factory=planned.definition.get("factory"), dim=planned.dim)
+        self.store.check_new(name, definition=planned.definition, dim=planned.dim)
         embedding = planned.embedding
         before = EmbeddingTotals.of(self.store.shards(embedding) if embedding else ())
         source = _Source(self.store, self.models, planned.embedder, wanted.dtype or DTYPES[0])

@@ -18,6 +18,8 @@ from indexes.errors import (
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.executors.base import Executor
 from indexes.store import Store
+from indexes.vectors.engines import remote_definition
+from indexes.vectors.remote.engine import ENGINE
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import Embedder, TextReport, modalities_of, similarity_of
@@ -67,12 +69,14 @@ class BuildRequest:
     similarity: str | None = None
     allow_missing: bool = False
     workers: Executor | None = None
+    engine: str | None = None
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def has_no_vector_options(self) -> bool:
         """Whether no option is set that only an index of vectors has."""
         own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by)
-        return all(one is None for one in (*own, self.recall, self.imported))
+        return all(one is None for one in (*own, self.recall, self.imported, self.engine))
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,11 @@ def plan(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
 
 def _without_structure(name: str, planned: BuildPlan, wanted: BuildRequest) -> BuildPlan:
     """Return the plan of an index over sparse vectors: an inverted file, searched exactly."""
-    if _spelled(wanted.ann) not in (None, AUTOMATIC, FLAT) or wanted.recall is not None:
+    given = wanted.recall is not None or wanted.engine is not None
+    if _spelled(wanted.ann) not in (None, AUTOMATIC, FLAT) or given:
         raise InputError(
             f"The vectors of '{name}' are sparse: their index is an inverted file, and a search "
-            "finds all there is. Leave out --ann and --recall (ann, recall)."
+            "finds all there is. Leave out --ann, --recall and --engine (ann, recall, engine)."
         )
     if wanted.dtype not in (None, DTYPES[0]):
         raise InputError(f"Sparse vectors are stored as {DTYPES[0]}. Leave dtype out.")
@@ -125,7 +130,7 @@ def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
             f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
             "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
         )
-    definition = structure_definition(wanted.ann or AUTOMATIC, wanted.recall)
+    definition = _wanted_structure(wanted)
     if wanted.embedder is not None:
         if wanted.queries_by is not None:
             raise InputError(
@@ -165,13 +170,34 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
             f"Index '{name}' already exists ({factory} over {embedding.model}{queries}). "
             f"Choose another name, or first: {shell_command('drop', store.folder, name)}"
         )
-    definition = _changed(name, index.definition, ann, wanted.recall)
+    if wanted.engine is not None:
+        definition = _wanted_structure(wanted)
+        same = [index.definition.get(one) == definition[one] for one in (ENGINE, "factory")]
+        if not all(same):
+            raise MismatchError(
+                f"Index '{name}' already exists ({factory}). Choose another name, or first: "
+                f"{shell_command('drop', store.folder, name)}"
+            )
+    else:
+        definition = _changed(name, index.definition, ann, wanted.recall)
     if wanted.queries_by is not None:
         # Named again, the model is taken as it is now.
         definition[QUERIES] = models.for_queries_of(name, embedding, wanted.queries_by)
     elif QUERIES in index.definition:
         definition[QUERIES] = index.definition[QUERIES]
     return BuildPlan(embedder, embedding, definition)
+
+
+def _wanted_structure(wanted: BuildRequest) -> dict[str, Any]:
+    """Return the definition of a new structure: of FAISS, or on a server."""
+    if wanted.engine is None:
+        return structure_definition(wanted.ann or AUTOMATIC, wanted.recall)
+    if wanted.ann is not None:
+        raise InputError(
+            "--ann (ann) is a structure of FAISS: leave it out with --engine (engine)."
+        )
+    definition = remote_definition(wanted.engine, wanted.engine_options)
+    return definition if wanted.recall is None else {**definition, ASKED: wanted.recall}
 
 
 def check_dtype(dtype: str | None) -> None:
@@ -223,7 +249,7 @@ def _changed(
         if "factory" in definition and ASKED in kept:  # it keeps what it was tuned for
             return {ASKED: kept[ASKED], **definition}
         return definition
-    definition = {key: kept[key] for key in (AUTO, ASKED, "factory") if key in kept}
+    definition = {key: kept[key] for key in (AUTO, ASKED, "factory", ENGINE) if key in kept}
     if recall is None:
         return definition
     if not definition:

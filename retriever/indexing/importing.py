@@ -50,7 +50,7 @@ def import_vectors(
     checked = check_vectors(store, file, embedding, allow_missing=wanted.allow_missing)
     new = _new_embedding(file, checked, wanted)
     definition = _definition(store, models, name, wanted, embedding, new)
-    store.check_new(name, factory=definition.get("factory"), dim=file.dim)
+    store.check_new(name, definition=definition, dim=file.dim)
     before = EmbeddingTotals.of(store.shards(embedding) if embedding else ())
     built, embedded = store.build(
         name,

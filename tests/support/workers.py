@@ -4,11 +4,13 @@ import os
 import signal
 import time
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
 import retriever.indexing.workers
 from retriever import Collection, Document
+from retriever.embedders.base import unit
 from tests.support.toy import Axes
 
 WORDS = ("north", "east", "up")
@@ -53,6 +55,27 @@ class Refusing(Axes):
         if any(text.startswith("bad") for text in texts):
             raise ValueError("a bad text")
         return self.encode_queries(texts)
+
+
+class Gaussian:
+    """Sums one normal vector for each word: no two texts score the same, unless they are equal."""
+
+    name, dim, fingerprint = "gaussian", 32, '{"kind":"gaussian"}'
+
+    def encode_documents(self, texts):
+        rows = [
+            sum(
+                (
+                    np.random.default_rng(crc32(word.encode())).standard_normal(self.dim)
+                    for word in text.split()
+                ),
+                np.zeros(self.dim),
+            )
+            for text in texts
+        ]
+        return unit(np.array(rows, np.float32).reshape(len(texts), self.dim))
+
+    encode_queries = encode_documents
 
 
 def compass(count, **others):

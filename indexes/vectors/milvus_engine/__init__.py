@@ -1,0 +1,1 @@
+"""Milvus behind the protocol of a server of vectors; imports pymilvus, the extra `milvus`."""

@@ -1,0 +1,214 @@
+"""An index on a server: what is kept of it here, and searches that notice when it is another.
+
+A file here says which collection of the server it is, which keys that had when it was built, and a
+mark. The collection has the marks of the files that it can serve: its data are written first, then
+the mark of the new file is added, and then the catalog names that file. So a reader of the state
+before finds what it did, and a collection that is behind or ahead, restored from a backup or
+written to by another copy of ours, has other marks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from indexes.errors import DamageError
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, is_among, nothing, validate_k
+from indexes.storage.files import repair_step
+from indexes.vectors.blocks import Block, live, rows_of
+from indexes.vectors.engine import Mask
+from indexes.vectors.nodes import NO_KEYS, Nodes
+from indexes.vectors.remote.server import Chosen, Shape, Structure, VectorServer
+
+SUFFIX = ".remote"
+HEADER = b"retriever: an index on a server\n"
+# Properties of a collection on a server: the marks of the files here that it can serve, and whose
+# collection it is.
+MARKS, OWNER = "retriever.marks", "retriever.owner"
+MORE = 16
+# How many vectors `verify` compares.
+SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A collection on a server: its name there, the mark of this file, and its owner."""
+
+    engine: str
+    name: str
+    mark: str
+    owner: str
+    similarity: str
+
+    def pack(self, keys: Keys) -> bytes:
+        """Return the bytes of a file."""
+        return HEADER + json.dumps(asdict(self)).encode() + b"\n" + keys.astype("<i8").tobytes()
+
+
+def read(path: Path) -> tuple[Reference, Keys]:
+    """Return what a file says, and the keys."""
+    try:
+        data = path.read_bytes()
+        head, _, rest = data.removeprefix(HEADER).partition(b"\n")
+        if not data.startswith(HEADER):
+            raise ValueError("it does not begin as such a file does")
+        return Reference(**json.loads(head)), np.frombuffer(rest, "<i8").astype(np.int64)
+    except (OSError, ValueError, TypeError) as error:
+        step = repair_step(path)
+        raise DamageError(f"{path} cannot be read: {error}.", next_step=step) from None
+
+
+class RemoteIndex:
+    """`VectorIndex` over a collection on a server."""
+
+    visits_all = True  # a filter is given to the server
+
+    def __init__(
+        self,
+        server: VectorServer,
+        reference: Reference,
+        keys: Keys,
+        dim: int,
+        structure: Structure,
+        search: Mapping[str, float],
+        path: Path | None = None,
+    ) -> None:
+        self.server, self.reference, self.keys = server, reference, keys
+        self._shape = Shape(dim, reference.similarity, structure)
+        self._search, self._path = search, path
+        self.rows = len(keys)
+
+    @property
+    def heads(self) -> Keys:
+        """All keys: each has its own vector on the server."""
+        return self.keys
+
+    def write(self, write: Callable[[bytes], int]) -> None:
+        """Write what is kept here."""
+        write(self.reference.pack(self.keys))
+
+    def search(self, queries: Matrix, k: int, mask: Mask | None = None) -> Neighbors:
+        """Return candidates for the `k` nearest; see `VectorIndex`."""
+        # Of equal scores, the server may return any: some more, to be ordered by key here.
+        k = min(2 * validate_k(k) + MORE, self.rows, self.server.most_found)
+        asking = np.flatnonzero(queries.any(axis=1))
+        out = nothing(len(queries), k)
+        if not k or not len(asking) or (mask and not mask.share):
+            return out
+        self.check()
+        chosen = None if mask is None else mask.selector
+        name, parameters = self.reference.name, self.parameters(k)
+        found = self.server.search(*(name, self._shape, queries[asking], k, parameters), chosen)
+        if mask is None and not (found.keys != NO_KEY).any():
+            raise self._damaged("it finds nothing: its vectors are gone")
+        # Another writer may have added some that this state does not know.
+        keys = np.where(is_among(found.keys, self.keys), found.keys, NO_KEY)
+        width = found.keys.shape[1]
+        out.keys[asking, :width], out.scores[asking, :width] = keys, found.scores
+        out.scores[out.keys == NO_KEY] = -np.inf
+        return best(out.keys, out.scores, k)
+
+    def parameters(self, k: int) -> dict[str, float]:
+        """Return the search parameters for `k` neighbors, by the server's names."""
+        chosen = {**self.server.usual(self._shape.structure), **self._search}
+        # A list of candidates must not be shorter than what is asked for.
+        lists = ("ef", "search_list")
+        return {name: max(value, k) if name in lists else value for name, value in chosen.items()}
+
+    def expand(self, found: Neighbors, k: int, mask: Mask | None = None) -> Neighbors:
+        """Return the `k` best keys."""
+        return Neighbors(found.keys[:, :k], found.scores[:, :k])
+
+    def mask(self, hidden: Keys) -> Mask | None:
+        """Return a mask that hides some keys; None if there is none of them."""
+        visible = ~np.isin(self.keys, hidden, assume_unique=True)
+        if visible.all():
+            return None
+        shown = int(visible.sum()) <= len(visible) // 2
+        chosen = Chosen(self.keys[visible == shown], bool(shown))
+        heads = np.where(visible, self.keys, NO_KEY)
+        return Mask(visible, chosen, Nodes(heads, NO_KEYS, NO_KEYS))
+
+    def supports_filter(self, mask: Mask) -> bool:
+        """Return whether the server can be given the keys that are shown or hidden."""
+        return len(mask.selector.keys) <= self.server.most_chosen
+
+    def efforts(self) -> Sequence[Sequence[Mapping[str, float]]]:
+        """Return search parameters to choose from, in one row."""
+        return [list(self.server.efforts(self._shape.structure))]
+
+    def cost(self, search: Mapping[str, float]) -> float:
+        """Return a number that grows with the effort: the time of a network is not known here."""
+        return float(sum(search.values()))
+
+    def using(self, search: Mapping[str, float]) -> RemoteIndex:
+        """Return the same index with other search parameters."""
+        other = copy(self)
+        other._search = dict(search)
+        return other
+
+    def check(self) -> None:
+        """Raise a DamageError unless the collection on the server is of this state.
+
+        An EngineError if the server does not answer.
+        """
+        properties = self.server.properties(self.reference.name)
+        if properties is None:
+            raise self._damaged("it is gone")
+        marks, mark = properties.get(MARKS, "").split(), self.reference.mark
+        if mark not in marks:
+            known = [generation_of(one) for one in marks]
+            place = "behind" if max(known, default=0) < generation_of(mark) else "ahead"
+            raise self._damaged(
+                f"it is {place}: it is of generation {max(known, default=0)}, and here is "
+                f"{generation_of(mark)}"
+            )
+
+    def verify(self, blocks: Sequence[Block]) -> None:
+        """Raise a DamageError unless the collection has all keys, and a sample of their vectors."""
+        self.check()
+        shape = self.server.shape(self.reference.name)
+        if shape != (self._shape.dim, self._shape.similarity):
+            raise self._damaged(
+                f"its vectors are {shape[0]} wide, compared by '{shape[1]}'; expected "
+                f"{self._shape.dim} and '{self._shape.similarity}'"
+            )
+        if (count := self.server.count(self.reference.name)) < self.rows:
+            raise self._damaged(f"it has {count:,} vectors; expected {self.rows:,}")
+        sample = np.sort(np.random.default_rng(0).permutation(self.keys)[:SAMPLE])
+        found, vectors = self.server.fetch(self.reference.name, sample)
+        for block in blocks:
+            here = rows_of(sample, block.keys)
+            keys = block.keys[here]
+            expected = np.asarray(block.vectors[here], np.float32)
+            there = np.searchsorted(found, keys)
+            if not is_among(keys, found).all() or not np.array_equal(vectors[there], expected):
+                raise self._damaged("it has other vectors than the shards here")
+
+    @cached_property
+    def _step(self) -> str:
+        return "Repair the collection: that builds the index again from the vectors here."
+
+    def _damaged(self, what: str) -> DamageError:
+        step = None if self._path is None else repair_step(self._path)
+        place = f"The collection {self.reference.name} of {self.server.place}"
+        return DamageError(
+            f"{place} is not the index that was built: {what}. {self._step}", next_step=step
+        )
+
+
+def generation_of(mark: str) -> int:
+    """Return the generation in a mark; 0 if it is none of ours."""
+    number = mark.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def live_keys(blocks: Sequence[Block], deleted: Keys) -> Keys:
+    """Return the keys of some blocks, without deleted ones, ascending."""
+    return np.concatenate([NO_KEYS, *(live(block, deleted).keys for block in blocks)])
