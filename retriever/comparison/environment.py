@@ -80,6 +80,13 @@ def _words(info: IndexInfo) -> list[str]:
     if info.parts:
         return _fusion_words(info)
     ann = [] if info.automatic else ["--ann", info.factory]
+    if info.engine:
+        kind, *built = info.factory.partition(":")[2].split(",")
+        pairs = [["index_type", kind], *(one.split("=") for one in built)]
+        pairs += [[name, f"{value:g}"] for name, value in info.effort.items()]
+        words = [word for pair in pairs for word in ("-o", *pair)]
+        vectors = next(iter(info.vectors_shared_with), info.embedding)
+        return ["--vectors", vectors, "--engine", info.engine, *words]
     if info.recall_asked is not None:
         ann += ["--recall", f"{info.recall_asked:g}"]
     kind, _, file = info.embedder.partition(":")

@@ -22,6 +22,7 @@ from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE
 from indexes.progress import PEAK_MEMORY, RECALL, SEARCH_TIME
 from indexes.store import Store
+from indexes.vectors.remote.engine import ENGINE
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import TextReport
@@ -92,8 +93,8 @@ class IndexInfo:
     `recall` is the share of the 10 nearest of sample queries that a structure finds, measured when
     it was built or tuned; None without one. `recall_asked` is the one that its search parameters
     were chosen for, None if they were not; a search then took `search_seconds` of processor time.
-    `automatic` says that the structure is chosen by the number of vectors. `tail` of its `rows`
-    came later and are searched exactly.
+    `automatic` says that the structure is chosen by the number of vectors; `engine` is the server
+    that holds it, if one does. `tail` of its `rows` came later and are searched exactly.
     """
 
     name: str
@@ -134,6 +135,7 @@ class IndexInfo:
     recall_asked: float | None = None
     search_seconds: float | None = None
     automatic: bool = False
+    engine: str = ""
     tail: int = 0
     only_images: int = 0
     runtime: RuntimeChoice | None = None
@@ -355,6 +357,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         recall_asked=asked_of(index),
         search_seconds=index.report[SEARCH_TIME] / 1e9 if SEARCH_TIME in index.report else None,
         automatic=bool(index.definition.get(AUTO)),
+        engine=str(index.definition.get(ENGINE, "")),
         tail=store.tail(index),
         only_images=counts.only_images if images else 0,
         runtime=_runtime(store, index, embedding),

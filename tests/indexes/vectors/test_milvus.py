@@ -146,9 +146,7 @@ def test_a_build_that_changes_nothing_sends_nothing(library, client):
 
 
 def library_engine(library):
-    return library.index_info("remote").options.get("engine") or next(
-        row.definition["engine"] for row in library._store.indexes() if row.name == "remote"
-    )
+    return library.index_info("remote").engine
 
 
 def damaged(library, what, verified=""):
@@ -276,7 +274,10 @@ def test_it_is_compared_like_any_other_index_and_built_by_the_command_line(libra
     assert "graph: 0 documents embedded" in printed
     queries = {f"q{n}": document.text for n, document in enumerate(documents(0, 20))}
     qrels = {f"q{n}": {f"d{n}": 1} for n in range(20)}
+    assert "server of its structure" in succeed("info", folder)
     found = compare(library, ["flat", "graph"], queries=queries, qrels=qrels)
+    words = f"--vectors flat --engine milvus:{server.uri} -o index_type HNSW -o M 8 -o ef 128"
+    assert any(words in str(one) for one in found.environment.values())
     assert found.rows["graph"].ann_recall >= 0.9
     assert found.rows["flat"].quality == found.rows["graph"].quality
 
