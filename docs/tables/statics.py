@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from docs.tables.results import certificate_line, result
 
 TASKS = {
@@ -66,7 +69,7 @@ def distilling_table() -> str:
     kept = result("distilling")
     lines = [
         "| | MiniLM, nDCG@10 | student's queries, MiniLM's documents | student on both sides "
-        "| cosine, held out | whole command, s |",
+        "| cosine, held out | seeds |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for task in kept["tasks"].values():
@@ -78,22 +81,31 @@ def distilling_table() -> str:
         ]
         lines.append(
             f"| {task['label']} | {task['teacher']:.3f} | {' | '.join(sides)} "
-            f"| {task['cosine']:.3f} | {task['whole_s']:.0f} |"
+            f"| {task['cosine']:.3f} | {len(task['runs'])} |"
         )
     said = "Means over the seeds, with the least and the most of them."
     return "\n".join([*lines, "", said, "", certificate_line(kept["certificate"])])
 
 
 def ablation_table() -> str:
-    """Return the ablation: queries only / both sides, nDCG@10."""
+    """Return the ablation: queries only / both sides, in percent of the teacher's nDCG@10."""
     tasks = [task for task in result("distilling")["tasks"].values() if task["ablation"]]
     labels = [task["label"] for task in tasks]
     lines = [f"| | {' | '.join(labels)} |", f"|---|{'---:|' * len(tasks)}"]
-    for variant in tasks[0]["ablation"]:
-        found = [task["ablation"][variant] for task in tasks]
-        values = [f"{one['queries_only']:.3f} / {one['both_sides']:.3f}" for one in found]
-        lines.append(f"| {variant} | {' | '.join(values)} |")
+    variants = dict.fromkeys(variant for task in tasks for variant in task["ablation"])
+    for variant in ("as it is", *variants):
+        found = [{"as it is": task["runs"].get("1"), **task["ablation"]} for task in tasks]
+        cells = [
+            _shares(some[variant], task["teacher"]) if some.get(variant) else "-"
+            for some, task in zip(found, tasks, strict=True)
+        ]
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _shares(run: Mapping[str, Any], teacher: float) -> str:
+    sides = (run[side] / teacher for side in ("queries_only", "both_sides"))
+    return " / ".join(f"{100 * share:.1f}" for share in sides)
 
 
 def static_table() -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     help="Time limit of all that the teacher reads: single tokens of its vocabulary, then "
     "sentences. Default: none; with it, the table depends on the speed of the machine.",
 )
-@click.option("--texts", type=int, help="Sentences that the teacher reads at most. Default: 4000.")
+@click.option("--texts", type=int, help="Sentences that the teacher reads at most. Default: 2000.")
 @click.option(
     "--precision",
     help="Precision of the teacher: float32, bfloat16 or int8. Default: its own.",

@@ -50,11 +50,13 @@ from retriever.training.distillation.training_texts import (
 from retriever.training.job import Stages, TrainingJob, silent_stages
 
 # Version of the random draws and of the fit: a checkpoint of another version is not resumed.
-VERSION = 2
+VERSION = 3
 # A corpus with fewer titles and sentences is filled up with general sentences.
 ENOUGH = 5_000
 MOST_PASSAGES = 20_000
-ANCHORS = 1_000
+ANCHORS = 4_000
+# What helps on most collections: see the ablation in benchmarks/README.md.
+RECIPE = FitOptions(steps=800, most_epochs=40, least_gain=None)
 # The fastest batch size for single tokens: see benchmarks/README.md.
 TOKENS_AT_ONCE = 256
 
@@ -113,7 +115,7 @@ def distill(
     texts: int | None = None,
     precision: str | None = None,
     seed: int = 1,
-    recipe: FitOptions = FitOptions(),  # noqa: B008 - frozen
+    recipe: FitOptions = RECIPE,
     build: bool = True,
     queries: Mapping[str, str] | None = None,
     qrels: Qrels | None = None,
@@ -122,7 +124,7 @@ def distill(
     """Fit a table of token vectors to the embedder of an index, on the collection's texts.
 
     `teacher` names the index. Its embedder encodes the single tokens of its vocabulary, and `texts`
-    titles and sentences of the documents as queries (default: 4,000, or as many as there are). The
+    titles and sentences of the documents as queries (default: 2,000, or as many as there are). The
     vectors of the index are used as they are, and their texts are not read again. `seconds` limits
     all that it reads: half of them are for tokens, the most frequent first; the table then depends
     on the speed of the machine. `precision` is that of the encoding, see `ContextualEmbedder`; the
@@ -255,14 +257,15 @@ class _Distilling:
         )
         lessons = taught.concatenate(seen)
         tokens, unread = with_means(reading.tokens, reading.unread, lessons), reading.unread
-        vectors = encoded.passages.vectors
+        step = -(-len(encoded.passages) // ANCHORS)
+        anchors = encoded.passages.vectors[::step]
         started = perf_counter()
         with self.stages(f"fitting {self.job.name}") as progress:
             fitted = fit(
                 initial_table(tokens, seen.tokens),
                 lessons,
                 held_out,
-                vectors[:: max(1, len(vectors) // ANCHORS)],
+                anchors,
                 self.recipe,
                 self.seed,
                 progress,

@@ -71,7 +71,8 @@ class FitOptions:
     The number of epochs gives about `steps` batches, within `epochs` and `most_epochs`. `rate` is
     Adam's learning rate in the first epoch; it decays exponentially to `last_rate`. `contrast` is
     the weight of the ranking term relative to the cosine, `sharpness` its inverse temperature. The
-    fit stops early when an epoch gains less than `least_gain` of cosine on held-out texts.
+    fit stops early when an epoch gains less than `least_gain` of cosine on held-out texts; with
+    None, never.
     """
 
     steps: int = 400
@@ -82,7 +83,7 @@ class FitOptions:
     last_rate: float = 2.5e-4
     contrast: float = 4.0
     sharpness: float = 20.0
-    least_gain: float = 1e-4
+    least_gain: float | None = 1e-4
 
     def epochs_of(self, lessons: int) -> int:
         """Return the number of epochs over a training set of this size."""
@@ -115,7 +116,8 @@ def fit(
     """Fit a table from the initial values `start` (vocabulary, dim), which are not modified.
 
     `anchors` (n, dim) are the vectors to rank; there may be none. Return the table of the best
-    epoch. The same arguments give the same table.
+    epoch, or that of the last one if the fit does not stop early. The same arguments give the same
+    table.
     """
     fitting = _Fitting(start.astype(np.float32, copy=True), anchors, recipe)
     random = np.random.default_rng(seed)
@@ -128,10 +130,12 @@ def fit(
             fitting.step(lessons[batch], recipe.rate_of(epoch, epochs))
             progress(epoch * steps + step + 1, epochs * steps)
         cosine = mean_cosine(fitting.table, held_out)
-        # Without held-out texts, every epoch counts as the best one.
-        if cosine > best.cosine or not len(held_out):
+        if recipe.least_gain is None or not len(held_out):
+            best = Fitted(fitting.table, cosine, epoch + 1)
+            continue
+        if cosine > best.cosine:
             gain, best = cosine - best.cosine, Fitted(fitting.table.copy(), cosine, epoch + 1)
-            if gain >= recipe.least_gain or not len(held_out):
+            if gain >= recipe.least_gain:
                 continue
         break
     return best

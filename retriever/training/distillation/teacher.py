@@ -20,7 +20,7 @@ from retriever.embedders import ContextualEmbedder, Embedder
 from retriever.embedders.base import Matrix, similarity_of
 
 # Sentences to read unless another number is asked: more bring nothing (benchmarks/README.md).
-TEXTS = 4_000
+TEXTS = 2_000
 FIRST_BATCH, LARGEST_BATCH = 64, 2048
 BATCH_SECONDS = 4.0
 
