@@ -53,6 +53,7 @@ class Collection(Building, Searching, WordSenseMethods, ExchangeMethods, CorpusM
         self._rerankers = RerankerPool(store)
         self._building = IndexBuilder(store, self._models, self._rerankers)
         self._retrievers = {}
+        self._vector_retrievers = {}
         # Called when a `with` block fails: takes back how documents are split, if there are none.
         self._forget_split: Callable[[], object] = bool
 

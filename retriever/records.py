@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from retriever.word_senses import WordSenses, WordUses
 
 Record = dict[str, Any]
+# What a record of a hit has of it, beside its image.
+HIT_FIELDS = ("rank", "doc_id", "score", "text", "title", "metadata", "passage", "stale")
 
 
 def document_record(document: Document) -> Record:
@@ -80,8 +82,8 @@ def hit_records(query_id: str, text: str, index: str, hits: Hits) -> Iterator[Re
     """
     query = {"query_id": query_id, "query": text} if query_id else {"query": text}
     for hit in hits:
-        fields = asdict(replace(hit, image=None))
-        del fields["image"]
+        fields = {name: getattr(hit, name) for name in HIT_FIELDS}
+        fields["metadata"] = dict(hit.metadata)
         yield {**query, "index": index, **fields, **_image(hit.image)}
     if not hits:
         yield {**query, "index": index, "hits": 0, "notes": hits.notes}

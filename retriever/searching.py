@@ -25,7 +25,7 @@ from retriever.search.given import GivenFinder, GivenQueries
 from retriever.search.hybrid import combined_finder
 from retriever.search.like import Like
 from retriever.search.options import PLAIN, SearchOptions, search_options
-from retriever.search.queries import Query, QueryVector
+from retriever.search.queries import AnyQuery, Query, QueryVector
 from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
@@ -94,14 +94,30 @@ class Searching(Documents, VectorSearchMethods):
                 )
             return self._search_like(Like.of(like, unlike), index, k, where, options)
         if vector is not None and text is None and image is None:
-            retriever = self.vector_retriever(index)
-            return retriever.search(QueryVector.of(vector), k, where=where, options=options)
+            given = QueryVector.of(vector)
+            hits = self._search_known(self._vector_retrievers, given, index, k, where, options)
+            if hits is None:
+                retriever = self.vector_retriever(index)
+                hits = retriever.search(given, k, where=where, options=options)
+            return hits
         query = text if image is None and text is not None else _query(text, image)
-        known = self._retrievers.get(index) if options is PLAIN else None
-        hits = known[1].search_at(known[0], query, k, where) if known is not None else None
+        hits = self._search_known(self._retrievers, query, index, k, where, options)
         if hits is None:
             hits = self._search_latest([query], index, k, where, options)[0]
         return hits
+
+    def _search_known(
+        self,
+        retrievers: Mapping[str | None, tuple[int, Retriever]],
+        query: AnyQuery,
+        index: str | None,
+        k: int,
+        where: Where | None,
+        options: SearchOptions,
+    ) -> Hits | None:
+        """Return the hits if the retriever is known and the collection is as it was then."""
+        known = retrievers.get(index) if options is PLAIN else None
+        return None if known is None else known[1].search_at(known[0], query, k, where)
 
     def _search_like(
         self, like: Like, index: str | None, k: int, where: Where | None, options: SearchOptions

@@ -22,6 +22,8 @@ class VectorSearchMethods:
     """Mixin of `Collection`: searches by vectors."""
 
     _store: Store
+    # By index, with the generation; see `Searching._retrievers`.
+    _vector_retrievers: dict[str | None, tuple[int, Retriever]]
 
     def search_vectors(
         self,
@@ -53,9 +55,18 @@ class VectorSearchMethods:
             UnknownNameError: no such index.
             InputError: it is no index of vectors; or none is named, and there is not one.
         """
+        generation = self._store.catalog.generation()
+        known = self._vector_retrievers.get(index)
+        if known is None or known[0] != generation:
+            known = generation, Retriever(VectorFinder(self._with_vectors(index)), self._store)
+            self._vector_retrievers[index] = known
+        return known[1]
+
+    def _with_vectors(self, index: str | None) -> str:
+        """Return an index, or the only one that there is, if it has vectors."""
         rows = [row for row in self._store.indexes() if kind_of(row.kind).has_vectors]
         if index is None and len(rows) == 1:
-            index = rows[0].name
+            return rows[0].name
         if index is None:
             has = ", ".join(row.name for row in rows) or "none"
             raise InputError(
@@ -67,7 +78,7 @@ class VectorSearchMethods:
                 f"'{index}' cannot be searched by a vector: it is no index of vectors. Choose one "
                 "of these, of the model that made the vector."
             )
-        return Retriever(VectorFinder(index), self._store)
+        return index
 
     def given_queries(
         self,

@@ -143,7 +143,9 @@ class Retriever:
             raise refuse_vectors(self.name, part)
         queries.matching = options.matching
 
-    def search_at(self, generation: int, text: Query, k: int, where: Where | None) -> Hits | None:
+    def search_at(
+        self, generation: int, text: AnyQuery, k: int, where: Where | None
+    ) -> Hits | None:
         """Return what `search` returns, or None if the collection has left this generation.
 
         A caller that caches a retriever thus saves a transaction to read the generation.

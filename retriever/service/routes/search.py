@@ -101,19 +101,11 @@ def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
 
 
 def _hits(collection: Collection, index: str, body: SearchBody) -> Hits:
-    if body.like or body.unlike:
-        how: dict[str, Any] = {"where": body.where, "mmr": body.mmr}
-        how |= {"all_words": body.all_words, "phrase": body.phrase}
-        return collection.search(like=body.like, unlike=body.unlike, index=index, k=body.k, **how)
-    vectors = body.vector is not None
-    how_many = body.k, body.where, body.options
-    return answer_many(collection, index, [_query(body)], *how_many, vectors=vectors)[0][0]
-
-
-def _query(body: SearchBody) -> AnyQuery:
-    if body.vector is not None:
-        return QueryVector.of(body.vector)
-    return str(body.query) if body.image is None else _image(body.image)
+    image = None if body.image is None else _image(body.image)
+    how: dict[str, Any] = {"where": body.where, "mmr": body.mmr}
+    how |= {"all_words": body.all_words, "phrase": body.phrase}
+    how |= {"like": body.like, "unlike": body.unlike, "vector": body.vector}
+    return collection.search(body.query, image=image, index=index, k=body.k, **how)
 
 
 def _image(given: str) -> Image:
