@@ -57,6 +57,19 @@ class Refusing(Axes):
         return self.encode_queries(texts)
 
 
+class Absent(Axes):
+    """Cannot be loaded in another process than the one that made it."""
+
+    def __reduce__(self):
+        return _only_in, (os.getpid(),)
+
+
+def _only_in(process):
+    if os.getpid() != process:
+        raise ModuleNotFoundError("No module named 'theirs'")
+    return Absent()
+
+
 class Gaussian:
     """Sums one normal vector for each word: no two texts score the same, unless they are equal."""
 

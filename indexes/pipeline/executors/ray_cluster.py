@@ -82,6 +82,12 @@ class RayExecutor:
                     ray.kill(actor)
 
 
+def _reason(message: str) -> str:
+    """Return what went wrong: of an actor that could not be made, the end of its traceback."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1 if "creation task" in lines[0] else 0] if lines else "no reason was given"
+
+
 def _results(ray: Any, actors: list[Any], queue: TaskQueue) -> Iterator[TaskResult]:
     # What is waited for: an actor that starts, for the first time or again, or its task.
     asked: dict[Any, tuple[Any, EmbeddingTask | None]] = {
@@ -101,7 +107,7 @@ def _results(ray: Any, actors: list[Any], queue: TaskQueue) -> Iterator[TaskResu
         try:
             answer = ray.get(done[0])
         except ray.exceptions.RayError as error:
-            why = str(error).strip().splitlines()[0]
+            why = _reason(str(error))
             if task is not None:
                 queue.give_back(task, why)
             elif (lost := lost + 1) > ATTEMPTS * len(actors):

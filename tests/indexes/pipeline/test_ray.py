@@ -15,7 +15,7 @@ from indexes.errors import WorkerError
 from retriever import Collection, HashingEmbedder
 from tests.indexes.pipeline.test_workers import CHILD, built, is_running, wait_for
 from tests.support.toy import Axes
-from tests.support.workers import Deadly, Waiting, compass, files_of, library, small_tasks
+from tests.support.workers import Absent, Deadly, Waiting, compass, files_of, library, small_tasks
 
 pytest.importorskip("ray", reason="needs the extra 'ray'")
 pytestmark = [
@@ -136,6 +136,12 @@ def test_a_build_goes_on_where_a_killed_one_stopped(tmp_path, cluster):
         assert collection.verify().leftovers == ()
     plain = built(tmp_path / "plain", documents, Axes("waiting"), None)
     assert files_of(path) == plain
+
+
+def test_what_keeps_a_worker_from_loading_the_embedder_is_raised_here(tmp_path, cluster):
+    with library(tmp_path / "library", compass(10)) as collection:
+        with pytest.raises(ModuleNotFoundError, match="theirs"):
+            collection.build("vectors", Absent(), workers=f"ray:{cluster.address}")
 
 
 def test_a_cluster_that_does_not_answer_is_one_error(tmp_path):
