@@ -77,7 +77,7 @@ def check_teacher(name: str, student: Embedder, index: str, embedding: Embedding
         raise MismatchError(
             f"'{name}' was distilled from another embedder than the {embedding.model} that made "
             f"the vectors of '{index}'. Give --vectors of the index that it was distilled from, or "
-            f"distill '{index}'.\n"
+            f"distill '{index}' again.\n"
             f"What differs: {differences(str(teacher), embedding.fingerprint)}."
         )
     if student.dim != embedding.dim:
