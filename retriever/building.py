@@ -26,7 +26,7 @@ from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.frames import DataFrame, queries_of
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.queries import Queries, Query
-from retriever.search.retriever import Retriever
+from retriever.search.retriever import KeptRetrievers
 from retriever.updates import Updates
 
 _LOG = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Building(Updates):
     """The part of `Collection` that makes indexes and keeps them fresh."""
 
     _models: EmbedderPool
-    _retrievers: dict[str | None, tuple[int, Retriever]]
+    _retrievers: KeptRetrievers
 
     def build(
         self,

@@ -28,7 +28,7 @@ from retriever.search.options import PLAIN, SearchOptions, search_options
 from retriever.search.queries import AnyQuery, Query, QueryVector
 from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
-from retriever.search.retriever import Retriever
+from retriever.search.retriever import KeptRetrievers, Retriever, kept_at
 from retriever.search.where import Where
 
 Answer = TypeVar("Answer")
@@ -40,8 +40,7 @@ class Searching(Documents, VectorSearchMethods):
 
     _models: EmbedderPool
     _rerankers: RerankerPool
-    # By index, with the generation: looking up an index takes as long as a search.
-    _retrievers: dict[str | None, tuple[int, Retriever]]
+    _retrievers: KeptRetrievers
 
     def search(
         self,
@@ -108,7 +107,7 @@ class Searching(Documents, VectorSearchMethods):
 
     def _search_known(
         self,
-        retrievers: Mapping[str | None, tuple[int, Retriever]],
+        retrievers: KeptRetrievers,
         query: AnyQuery,
         index: str | None,
         k: int,
@@ -218,13 +217,12 @@ class Searching(Documents, VectorSearchMethods):
         if given:
             name = index if index is not None else self._default_index()
             return Retriever(self._finder(name, given), self._store)
-        generation = self._store.catalog.generation()
-        known = self._retrievers.get(index)
-        if known is None or known[0] != generation:
+
+        def make() -> Retriever:
             name = index if index is not None else self._default_index()
-            known = generation, Retriever(self._finder(name), self._store)
-            self._retrievers[index] = known
-        return known[1]
+            return Retriever(self._finder(name), self._store)
+
+        return kept_at(self._store.catalog.generation(), self._retrievers, index, make)
 
     def _finder(self, name: str, given: Mapping[str, GivenQueries] = NOTHING_GIVEN) -> Finder:
         row = self._store.index(name)

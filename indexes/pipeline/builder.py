@@ -95,8 +95,8 @@ class Builder:
         one; what workers had finished for that is taken over. `encoder` is called only if there is
         something to embed; its result is called by one thread at a time, a slow one by a background
         thread. Passages that fail are left for the next call; see `FaultTolerantEncoder` for when
-        the call fails instead. Of given vectors,
-        passages without one are no failed documents, and are counted only.
+        the call fails instead. Of given vectors, passages without one are no failed documents, and
+        are counted only.
         """
         outdated = self._adopt(embedding)
         todo = gaps(self.writer.registry.shards(embedding.number), self.writer.corpus.stop_key())

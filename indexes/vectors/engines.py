@@ -57,7 +57,7 @@ def automatic(rows: int, dim: int, recall: float) -> dict[str, Any]:
 def remote_definition(engine: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the definition of an index on a server, `KIND:ADDRESS`, with options of both kinds.
 
-    Those that are search parameters are told from those of the structure by the server.
+    The server knows which of them are search parameters, and which are of the structure.
 
     Raises:
         InputError: no such kind of server, no such option, or an option that is no number.

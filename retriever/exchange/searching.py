@@ -14,7 +14,7 @@ from retriever.search.given import GivenQueries, VectorFinder
 from retriever.search.options import search_options
 from retriever.search.queries import Query, QueryVector
 from retriever.search.results import Hits
-from retriever.search.retriever import Retriever
+from retriever.search.retriever import KeptRetrievers, Retriever, kept_at
 from retriever.search.where import Where
 
 
@@ -22,8 +22,7 @@ class VectorSearchMethods:
     """Mixin of `Collection`: searches by vectors."""
 
     _store: Store
-    # By index, with the generation; see `Searching._retrievers`.
-    _vector_retrievers: dict[str | None, tuple[int, Retriever]]
+    _vector_retrievers: KeptRetrievers
 
     def search_vectors(
         self,
@@ -55,12 +54,11 @@ class VectorSearchMethods:
             UnknownNameError: no such index.
             InputError: it is no index of vectors; or none is named, and there is not one.
         """
-        generation = self._store.catalog.generation()
-        known = self._vector_retrievers.get(index)
-        if known is None or known[0] != generation:
-            known = generation, Retriever(VectorFinder(self._with_vectors(index)), self._store)
-            self._vector_retrievers[index] = known
-        return known[1]
+
+        def make() -> Retriever:
+            return Retriever(VectorFinder(self._with_vectors(index)), self._store)
+
+        return kept_at(self._store.catalog.generation(), self._vector_retrievers, index, make)
 
     def _with_vectors(self, index: str | None) -> str:
         """Return an index, or the only one that there is, if it has vectors."""

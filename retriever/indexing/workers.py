@@ -12,8 +12,6 @@ from typing import Any
 from indexes.errors import InputError, MismatchError
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.executors.base import Executor
-from indexes.pipeline.executors.inline import InlineExecutor
-from indexes.pipeline.executors.processes import ProcessExecutor
 from retriever.embedders import Embedder, load_embedder
 from retriever.embedders.base import Fittable, vector_fingerprint
 from retriever.indexing.embedder_pool import (
@@ -48,7 +46,14 @@ def executor_of(workers: int | str) -> Executor:
             f"workers is {workers!r}; expected a number of processes, such as 4, or ray, or "
             "ray:ADDRESS of a cluster, such as ray:10.0.0.1:6379."
         )
-    return InlineExecutor() if int(kind) == 1 else ProcessExecutor(int(kind))
+    # Here, since few builds have workers, and every command would import multiprocessing.
+    if int(kind) == 1:
+        from indexes.pipeline.executors.inline import InlineExecutor
+
+        return InlineExecutor()
+    from indexes.pipeline.executors.processes import ProcessExecutor
+
+    return ProcessExecutor(int(kind))
 
 
 def passages_of_task(embedder: Embedder) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -260,6 +260,23 @@ class Retriever:
             passages = list(map(found.__getitem__, keys))
             answers.append(Hits.of(scores, passages, (*notes, *for_all)))
         return answers
+
+
+# By index (None: where none is named), with the generation of the collection at which it was made.
+KeptRetrievers = dict[str | None, tuple[int, Retriever]]
+
+
+def kept_at(
+    generation: int, kept: KeptRetrievers, index: str | None, make: Callable[[], Retriever]
+) -> Retriever:
+    """Return the retriever that is kept of an index since a generation, or else make and keep one.
+
+    Looking up an index takes as long as a search.
+    """
+    known = kept.get(index)
+    if known is None or known[0] != generation:
+        known = kept[index] = generation, make()
+    return known[1]
 
 
 def _notes_on(snapshot: Snapshot, where: Filter) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ CONNECT_SECONDS = 5.0
 
 
 class _Actor:
-    """A worker as an actor of Ray; an error when it starts is told when it is asked."""
+    """A worker as an actor of Ray; an error when it starts is returned when it is asked."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         self._error: Exception | None = None

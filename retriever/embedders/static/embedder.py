@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from retriever.embedders.base import (
     check_texts,
     fingerprint_of,
 )
-from retriever.embedders.static.choosing import Choice, choose
 from retriever.embedders.static.fit import Fit
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.neighbors import neighbors_of
@@ -35,6 +34,9 @@ from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
 from retriever.embedders.static.word_vocabulary import WordVocabulary
 from retriever.embedders.validation import place_of
 from retriever.embedders.word_vectors.vectors import WordVectors
+
+if TYPE_CHECKING:
+    from retriever.embedders.static.choosing import Choice
 
 ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}
 
@@ -217,6 +219,8 @@ class StaticEmbedder:
         """
         if not self.needs_choice:
             return self
+        from retriever.embedders.static.choosing import choose  # for `auto` alone
+
         return self._copy(choose(documents, self._vocabulary))
 
     @property
@@ -251,6 +255,8 @@ class StaticEmbedder:
         """
         fit, options, choice = Fit.from_bytes(parameters), self._options, None
         if self._asked.is_auto and fit.chosen is not None:
+            from retriever.embedders.static.choosing import Choice
+
             choice = Choice.of_json(dict(fit.chosen))
             options = choice.options
         fitted_for = fit.top is not None, fit.common is not None

@@ -78,10 +78,10 @@ def divide(
     ]
     vectors = np.array(rows, np.float32).reshape(len(held), read.vectors.shape[1])
     out = set(map(plain, held))
-    told = out | _mostly(out, documents)
+    left_out = out | _mostly(out, documents)
     return Division(
         read.only([plain(text) not in out for text in read.texts]),
-        passages.only([plain(text) not in told for text in passages.texts]),
+        passages.only([plain(text) not in left_out for text in passages.texts]),
         TaughtTexts(held, vectors),
         sum(known),
     )
