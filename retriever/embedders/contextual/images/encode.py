@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,10 +44,19 @@ class ModelImages:
             count = min(MOST_THREADS, allowed, len(images))
             best = self.engine.images_at_once
             most = 1 if best == 1 else self.batch_size or best
-            size = min(most, math.ceil(len(images) / count))
-            parts = [images[start : start + size] for start in range(0, len(images), size)]
+            parts = even_parts(images, most, count)
             vectors = np.concatenate(_embed(self.engine, parts, count))
         return unit(vectors) if self.card.similarity == COSINE else vectors
+
+
+def even_parts(images: Sequence[Image], most: int, count: int) -> list[Sequence[Image]]:
+    """Split images into parts of at most `most`, equally many and equally long for each thread.
+
+    With three parts, one of two threads would have nothing to do for a third of the time.
+    """
+    parts = min(len(images), count * math.ceil(len(images) / (count * most)))
+    bounds = [len(images) * place // parts for place in range(parts + 1)]
+    return [images[start:end] for start, end in pairwise(bounds)]
 
 
 def check_images(images: Sequence[Image]) -> None:

@@ -15,6 +15,7 @@ from indexes.errors import InputError, ModelNotAvailableError
 from indexes.images import Image
 from retriever.embedders import modalities_of
 from retriever.embedders.contextual.embedder import ContextualEmbedder
+from retriever.embedders.contextual.images.encode import even_parts
 from retriever.embedders.contextual.images.processing import preprocess
 from tests.support import clip
 from tests.support.laws import examples
@@ -92,6 +93,18 @@ def test_photos_are_preprocessed_as_by_the_processor_alone(plain, width, height,
         assert isinstance(found, np.ndarray)  # not the processor's own
     finally:
         vars(processor).update(before)
+
+
+@given(count=st.integers(1, 200), most=st.integers(1, 16), threads=st.integers(1, 8))
+def test_threads_share_images_evenly(count, most, threads):
+    """Law: parts differ by one image at most, and each thread has as many of them."""
+    images = list(range(count))
+    parts = even_parts(images, most, threads)
+    assert [one for part in parts for one in part] == images
+    sizes = [len(part) for part in parts]
+    assert max(sizes) <= most
+    assert max(sizes) - min(sizes) <= 1
+    assert len(parts) % threads == 0 or sizes == [1] * count
 
 
 def test_threads_of_torch_are_as_before_after_images(model, images):
