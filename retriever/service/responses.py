@@ -6,17 +6,16 @@ import json
 from typing import Any
 
 from fastapi.responses import Response
+from pydantic_core import PydanticSerializationError, to_json
 
-# One encoder: `json.dumps` with other than its default arguments makes one for each call.
-_UNICODE = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
 _ASCII = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
 def json_bytes(value: Any) -> bytes:
     """Return a value as JSON; a lone surrogate, which UTF-8 does not have, as an escape."""
     try:
-        return _UNICODE(value).encode()
-    except UnicodeEncodeError:
+        return to_json(value, fallback=str)
+    except PydanticSerializationError:
         return _ASCII(value).encode()
 
 

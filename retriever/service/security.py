@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexes.errors import RefusedError
@@ -24,14 +24,14 @@ CLOSE = {"Connection": "close"}
 # As many of the longest bodies are held at once.
 BODIES = 16
 # Sent unless an answer has its own; the page has another policy.
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+]
 
 
 class Guarded:
@@ -51,14 +51,15 @@ class Guarded:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                sent = message.setdefault("headers", [])
+                has = {name.lower() for name, _ in sent}
+                sent += [one for one in HEADERS if one[0] not in has]
             await send(message)
 
+        headers = Headers(scope=scope)
         try:
-            self._check(scope)
-            body = await self._body(Headers(scope=scope), receive)
+            self._check(scope, headers)
+            body = await self._body(headers, receive)
         except RefusedError as refusal:
             await problem_of(refusal)(scope, receive, with_headers)
             return
@@ -69,8 +70,7 @@ class Guarded:
         finally:
             self._held -= len(body)
 
-    def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
+    def _check(self, scope: Scope, headers: Headers) -> None:
         # A page elsewhere can give its own name the address of this machine (DNS rebinding).
         if self._settings.is_loopback and self._token is None:
             host = _host(headers.get("host", ""))

@@ -14,6 +14,7 @@ from retriever.collection import Collection
 from retriever.records import Record
 from retriever.service.metrics import Metrics
 from retriever.service.problems import RETRY_AFTER, stopping, without_paths
+from retriever.service.quick import QuickSearches, Shape
 from retriever.service.settings import ServiceSettings
 from retriever.service.writing import Writing
 
@@ -21,6 +22,8 @@ Result = TypeVar("Result")
 _LOG = logging.getLogger(__name__)
 # Encoded once by every model before the service says that it is ready.
 WARM_UP = "ready"
+# Why what is waited for is canceled, when it takes too long.
+LATE = "late"
 
 
 class ServiceState:
@@ -39,6 +42,7 @@ class ServiceState:
         # How messages name a collection: clients need not know where it is.
         self.folders = {str(path): name for name, path in settings.by_name.items()}
         self.is_ready = False
+        self._quick = QuickSearches()
         self._inside = 0
         self._lock = threading.Lock()
 
@@ -103,6 +107,13 @@ class ServiceState:
         """
         return await self._in_time(self._submitted(self._executor, function))
 
+    async def search(self, shape: Shape, function: Callable[[], Result]) -> Result:
+        """Return what a function that searches returns; see `QuickSearches`; errors as in `run`."""
+        generation = self.collections[shape.library].generation
+        if self._quick.are_quick(shape, generation):
+            return self._quick.here(shape, function)
+        return await self.run(self._quick.timed(shape, generation, function))
+
     async def write(self, function: Callable[[], Result]) -> Result:
         """Return what a function that writes returns; errors as in `run`."""
         return await self._in_time(self._submitted(self._writers, function))
@@ -138,15 +149,20 @@ class ServiceState:
         self.metrics.inside.dec()
 
     async def _in_time(self, future: asyncio.Future[Result]) -> Result:
-        await asyncio.wait([future], timeout=self.limits.seconds)
-        if future.cancelled():
-            raise stopping()
-        if future.done():
-            return future.result()
-        future.cancel()
-        raise RefusedError(
-            503,
-            f"The answer takes longer than {self.limits.seconds:g} s. Try again later, or ask for "
-            "less.",
-            retry_after=self.limits.seconds,
-        )
+        late = asyncio.get_running_loop().call_later(self.limits.seconds, future.cancel, LATE)
+        try:
+            return await future
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args == (LATE,):
+                raise RefusedError(
+                    503,
+                    f"The answer takes longer than {self.limits.seconds:g} s. Try again later, or "
+                    "ask for less.",
+                    retry_after=self.limits.seconds,
+                ) from None
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise stopping() from None
+        finally:
+            late.cancel()

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from retriever.service.comparing import compared
 from retriever.service.responses import json_bytes, json_response
+from retriever.service.routes.direct import DirectRoute
 from retriever.service.routes.fields import How, Library
 from retriever.service.state import ServiceState
 
@@ -22,7 +23,7 @@ class CompareBody(How):
 
 def router(state: ServiceState) -> APIRouter:
     """Return the router of comparisons."""
-    routes = APIRouter(tags=["search"])
+    routes = APIRouter(tags=["search"], route_class=DirectRoute)
 
     @routes.post("/compare", summary="Compare what several indexes find for a query")
     async def compare(body: CompareBody, library: Library = None) -> Response:

@@ -18,9 +18,15 @@ from retriever.search.like import Like
 from retriever.search.queries import AnyQuery, QueryVector
 from retriever.search.results import Hits
 from retriever.service.answering import answer_many, answer_record
+from retriever.service.quick import Shape
 from retriever.service.responses import json_bytes, json_response
+from retriever.service.routes.direct import DirectRoute
 from retriever.service.routes.fields import How, Library, check_batch
 from retriever.service.state import ServiceState
+
+# What a search may have that takes as long as others of its kind.
+PLAIN = frozenset({"query", "vector", "indexes", "k", "fields", "text"})
+PLAIN_K, PLAIN_TEXT = 100, 1_000
 
 
 class SearchBody(How):
@@ -42,13 +48,15 @@ class BatchBody(How):
 
 def router(state: ServiceState) -> APIRouter:
     """Return the router of searches."""
-    routes = APIRouter(tags=["search"])
+    routes = APIRouter(tags=["search"], route_class=DirectRoute)
 
     @routes.post("/search", summary="Search one index, or several side by side")
     async def search(body: SearchBody, library: Library = None) -> Response:
         name = state.name_of(library)
         _check(body, state)
-        return json_response(await state.run(partial(_search, state, name, body)))
+        answer, shape = partial(_search, state, name, body), _shape(name, body)
+        found = await (state.run(answer) if shape is None else state.search(shape, answer))
+        return json_response(found)
 
     @routes.post("/search/batch", summary="Search for many queries")
     async def batch(body: BatchBody, library: Library = None) -> Response:
@@ -76,6 +84,18 @@ def _check(body: SearchBody, state: ServiceState) -> None:
     check_batch("like", len(body.like) + len(body.unlike), state.limits)
     if body.query is not None:
         state.limits.check_text(body.query)
+
+
+def _shape(library: str, body: SearchBody) -> Shape | None:
+    """Return the shape of a plain search of an index, or None if it may take any time."""
+    indexes = body.indexes or [""]
+    if len(indexes) > 1 or not body.model_fields_set <= PLAIN or body.k > PLAIN_K:
+        return None
+    if body.vector is not None:
+        return Shape(library, indexes[0], "vector")
+    if body.query is None or len(body.query) > PLAIN_TEXT:
+        return None
+    return Shape(library, indexes[0], "text")
 
 
 def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
