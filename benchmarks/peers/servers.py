@@ -136,7 +136,7 @@ def main(folder: str, port: str) -> None:
     from retriever.service.app import create_app
     from retriever.service.settings import ServiceSettings
 
-    app = create_app(ServiceSettings((Path(folder),), port=int(port)))
+    app = create_app(ServiceSettings((Path(folder),), port=int(port)), alone=True)
     state = app.state.service
     opened = state.open
 

@@ -25,13 +25,13 @@ ABOUT = (
 )
 
 
-def create_app(settings: ServiceSettings) -> FastAPI:
+def create_app(settings: ServiceSettings, *, alone: bool = False) -> FastAPI:
     """Return the application of a service, to be run by any ASGI server.
 
     Nothing is opened before it starts, so that it may be made in one process and run in others. Its
-    state is `app.state.service`.
+    state is `app.state.service`; for `alone` see there.
     """
-    state = ServiceState(settings)
+    state = ServiceState(settings, alone=alone)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

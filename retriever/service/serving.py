@@ -97,7 +97,7 @@ def _app_of_process(settings: ServiceSettings) -> FastAPI:
             os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=follow, daemon=True, name="retriever-parent").start()
-    return create_app(settings)
+    return create_app(settings, alone=True)
 
 
 def _ended(*_: object) -> None:
