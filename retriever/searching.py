@@ -92,18 +92,41 @@ class Searching(Documents, VectorSearchMethods):
                     "Give either documents to be like, or a text, an image or a vector."
                 )
             return self._search_like(Like.of(like, unlike), index, k, where, options)
-        if vector is not None and text is None and image is None:
-            given = QueryVector.of(vector)
-            hits = self._search_known(self._vector_retrievers, given, index, k, where, options)
-            if hits is None:
-                retriever = self.vector_retriever(index)
-                hits = retriever.search(given, k, where=where, options=options)
+        query, retrievers = self._asked(text, image, vector)
+        hits = self._search_known(retrievers, query, index, k, where, options)
+        if hits is not None:
             return hits
-        query = text if image is None and text is not None else _query(text, image)
-        hits = self._search_known(self._retrievers, query, index, k, where, options)
-        if hits is None:
-            hits = self._search_latest([query], index, k, where, options)[0]
-        return hits
+        if isinstance(query, QueryVector):
+            retriever = self.vector_retriever(index)
+            return retriever.search(query, k, where=where, options=options)
+        return self._search_latest([query], index, k, where, options)[0]
+
+    def search_if_unchanged(
+        self,
+        text: str | None = None,
+        *,
+        vector: ArrayLike | None = None,
+        index: str | None = None,
+        k: int = 10,
+    ) -> Hits | None:
+        """Return what `search` returns, or None where there is anything to open or load first.
+
+        That is so until the index was searched, and again when the collection has changed since.
+        """
+        query, retrievers = self._asked(text, None, vector)
+        return self._search_known(retrievers, query, index, k, None, PLAIN)
+
+    def _asked(
+        self, text: str | None, image: ImageSource | None, vector: ArrayLike | None
+    ) -> tuple[AnyQuery, KeptRetrievers]:
+        """Return a query, and the retrievers of its kind that are kept."""
+        if vector is not None and text is None and image is None:
+            return QueryVector.of(vector), self._vector_retrievers
+        if text is not None and image is None and vector is None:
+            return text, self._retrievers
+        if image is None or text is not None or vector is not None:
+            raise InputError("Give a text, an image or a vector to search by, and only one.")
+        return Image.of(image), self._retrievers
 
     def _search_known(
         self,
@@ -304,10 +327,3 @@ class Searching(Documents, VectorSearchMethods):
         """Return the names of all fusions that answer texts, oldest first."""
         fusions = [index.name for index in self._store.indexes() if "fuse" in index.definition]
         return [name for name in fusions if self._answers_texts(name)]
-
-
-def _query(text: str | None, image: ImageSource | None) -> Query:
-    """Return the image to search by."""
-    if image is None or text is not None:
-        raise InputError("Give a text or an image to search by, and not both.")
-    return Image.of(image)

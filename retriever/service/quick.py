@@ -25,41 +25,35 @@ class Shape(NamedTuple):
 
 
 class QuickSearches:
-    """How long the last searches of each shape took, in one state of the collection.
-
-    In another state there may be files to open and models to load: threads do that.
-    """
+    """How long the last searches of each shape took, since the collection changed."""
 
     def __init__(self) -> None:
-        # The generation of the collection, and how many were quick since the last that was not.
-        self._known: dict[Shape, tuple[int, int]] = {}
+        # How many were quick since the last that was not.
+        self._quick: dict[Shape, int] = {}
 
-    def are_quick(self, shape: Shape, generation: int) -> bool:
+    def are_quick(self, shape: Shape) -> bool:
         """Return whether the next search of a shape may be expected to be quick."""
-        known = self._known.get(shape)
-        return known is not None and known[0] == generation and known[1] >= PROVEN
+        return self._quick.get(shape, 0) >= PROVEN
 
-    def here(self, shape: Shape, function: Callable[[], Result]) -> Result:
-        """Return what a search returns, computed in the thread of the caller."""
+    def here(self, shape: Shape, function: Callable[[], Result | None]) -> Result | None:
+        """Return what a search returns, computed in the thread of the caller.
+
+        None says that the collection has changed: there may be files to open and models to load.
+        """
         started = time.perf_counter()
-        try:
-            return function()
-        finally:
-            if time.perf_counter() - started > STALL:
-                self._known.pop(shape, None)
+        found = function()
+        if found is None or time.perf_counter() - started > STALL:
+            self._quick.pop(shape, None)
+        return found
 
-    def timed(
-        self, shape: Shape, generation: int, function: Callable[[], Result]
-    ) -> Callable[[], Result]:
+    def timed(self, shape: Shape, function: Callable[[], Result]) -> Callable[[], Result]:
         """Return a function for another thread, whose time counts for those that follow."""
 
         def measured() -> Result:
             started = time.thread_time()
             result = function()
-            known = self._known.get(shape, (generation, 0))
-            quick = time.thread_time() - started <= QUICK
-            before = known[1] if known[0] == generation else 0
-            self._known[shape] = generation, before + 1 if quick else 0
+            is_quick = time.thread_time() - started <= QUICK
+            self._quick[shape] = self._quick.get(shape, 0) + 1 if is_quick else 0
             return result
 
         return measured

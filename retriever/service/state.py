@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from indexes.errors import InputError, RefusedError, unknown_name
@@ -46,7 +47,7 @@ class ServiceState:
         # How messages name a collection: clients need not know where it is.
         self.folders = {str(path): name for name, path in settings.by_name.items()}
         self.is_ready = False
-        self._quick = QuickSearches()
+        self._quick, self._turn = QuickSearches(), asyncio.Lock()
         self._inside = 0
         self._lock = threading.Lock()
 
@@ -114,12 +115,37 @@ class ServiceState:
         """
         return await self._in_time(self._submitted(self._executor, function))
 
-    async def search(self, shape: Shape, function: Callable[[], Result]) -> Result:
-        """Return what a function that searches returns; see `QuickSearches`; errors as in `run`."""
-        generation = self.collections[shape.library].generation
-        if self._quick.are_quick(shape, generation):
-            return self._quick.here(shape, function)
-        return await self.run(self._quick.timed(shape, generation, function))
+    async def search(
+        self,
+        shape: Shape,
+        function: Callable[[], Result],
+        if_unchanged: Callable[[], Result | None],
+    ) -> Result:
+        """Return what a function that searches returns; see `QuickSearches`; errors as in `run`.
+
+        `if_unchanged` does the same at once, or returns None if the collection has changed.
+        """
+        if self._quick.are_quick(shape):
+            found = await self._in_turn(partial(self._quick.here, shape, if_unchanged))
+            if found is not None:
+                return found
+        return await self.run(self._quick.timed(shape, function))
+
+    async def _in_turn(self, function: Callable[[], Result]) -> Result:
+        """Return what a function returns, called in the event loop.
+
+        Between two of them, the loop reads what has come, so that it is answered in that order:
+        else the last request of a round waited for the whole next round.
+        """
+        self._enter()
+        try:
+            waits = self._turn.locked()
+            async with self._turn:
+                if not waits:
+                    await asyncio.sleep(0)
+                return function()
+        finally:
+            self._leave()
 
     async def write(self, function: Callable[[], Result]) -> Result:
         """Return what a function that writes returns; errors as in `run`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -55,8 +55,10 @@ def router(state: ServiceState) -> APIRouter:
         name = state.name_of(library)
         _check(body, state)
         answer, shape = partial(_search, state, name, body), _shape(name, body)
-        found = await (state.run(answer) if shape is None else state.search(shape, answer))
-        return json_response(found)
+        if shape is None:
+            return json_response(await state.run(answer))
+        at_once = partial(_search_if_unchanged, state, name, body)
+        return json_response(await state.search(shape, answer, at_once))
 
     @routes.post("/search/batch", summary="Search for many queries")
     async def batch(body: BatchBody, library: Library = None) -> Response:
@@ -87,9 +89,9 @@ def _check(body: SearchBody, state: ServiceState) -> None:
 
 
 def _shape(library: str, body: SearchBody) -> Shape | None:
-    """Return the shape of a plain search of an index, or None if it may take any time."""
-    indexes = body.indexes or [""]
-    if len(indexes) > 1 or not body.model_fields_set <= PLAIN or body.k > PLAIN_K:
+    """Return the shape of a plain search of one index, or None if it may take any time."""
+    indexes = body.indexes or ()
+    if len(indexes) != 1 or not body.model_fields_set <= PLAIN or body.k > PLAIN_K:
         return None
     if body.vector is not None:
         return Shape(library, indexes[0], "vector")
@@ -110,12 +112,26 @@ def _search(state: ServiceState, name: str, body: SearchBody) -> bytes:
     text = body.query or ""
     if body.like:
         text = str(Like.of(body.like, body.unlike))
-    answers = []
-    for index in indexes:
-        hits = _hits(collection, index, body)
+    found = {index: _hits(collection, index, body) for index in indexes}
+    return _answers(state, name, body, text, found)
+
+
+def _search_if_unchanged(state: ServiceState, name: str, body: SearchBody) -> bytes | None:
+    """Return what `_search` does for a plain search; see `Collection.search_if_unchanged`."""
+    index, collection = (body.indexes or [""])[0], state.collections[name]
+    hits = collection.search_if_unchanged(body.query, vector=body.vector, index=index, k=body.k)
+    return None if hits is None else _answers(state, name, body, body.query or "", {index: hits})
+
+
+def _answers(
+    state: ServiceState, name: str, body: SearchBody, text: str, found: Mapping[str, Hits]
+) -> bytes:
+    """Return the hits of each index as JSON."""
+    collection, answers = state.collections[name], []
+    for index, hits in found.items():
         record = answer_record(collection, "", text, index, hits, body.shown)
         answers.append(state.public_record(record))
-    state.metrics.count_searches(name, indexes)
+    state.metrics.count_searches(name, found)
     query = {"query": body.query} if body.query is not None else {}
     return json_bytes({"library": name, **query, "answers": answers})
 

@@ -73,7 +73,7 @@ def test_an_embedder_of_images_alone_is_searched_by_images(colors):
 
 def test_a_bad_query_is_one_sentence(colors, tmp_path):
     for given in ({}, {"text": "red", "image": picture()}):
-        with pytest.raises(InputError, match="Give a text or an image to search by"):
+        with pytest.raises(InputError, match="Give a text, an image or a vector to search by"):
             colors.search(**given, index="colors")
     with pytest.raises(InputError, match=r"none\.png: the image cannot be read"):
         colors.search(image=tmp_path / "none.png", index="colors")

@@ -24,30 +24,27 @@ def taking(monkeypatch, *seconds):
     monkeypatch.setattr(quick, "time", clock)
 
 
-def prove(searches, generation=1, shape=SHAPE, times=PROVEN):
+def prove(searches, shape=SHAPE, times=PROVEN):
     for _ in range(times):
-        searches.timed(shape, generation, bool)()
+        searches.timed(shape, bool)()
 
 
-def test_a_shape_is_quick_after_some_quick_searches_in_the_same_state(monkeypatch):
+def test_a_shape_is_quick_after_some_quick_searches(monkeypatch):
     taking(monkeypatch, QUICK / 2)
     searches = QuickSearches()
     prove(searches, times=PROVEN - 1)
-    assert not searches.are_quick(SHAPE, 1)
+    assert not searches.are_quick(SHAPE)
     prove(searches, times=1)
-    assert searches.are_quick(SHAPE, 1)
-    assert not searches.are_quick(OTHER, 1)
-    assert not searches.are_quick(SHAPE, 2)
-    prove(searches, generation=2, times=1)
-    assert not searches.are_quick(SHAPE, 2)
+    assert searches.are_quick(SHAPE)
+    assert not searches.are_quick(OTHER)
 
 
 def test_a_slow_search_takes_the_proof_away(monkeypatch):
     taking(monkeypatch, *[QUICK / 2] * PROVEN, QUICK * 2)
     searches = QuickSearches()
     prove(searches)
-    searches.timed(SHAPE, 1, bool)()
-    assert not searches.are_quick(SHAPE, 1)
+    searches.timed(SHAPE, bool)()
+    assert not searches.are_quick(SHAPE)
 
 
 def test_a_search_that_keeps_the_loop_sends_the_next_ones_to_threads(monkeypatch):
@@ -55,20 +52,28 @@ def test_a_search_that_keeps_the_loop_sends_the_next_ones_to_threads(monkeypatch
     searches = QuickSearches()
     prove(searches)
     assert searches.here(SHAPE, lambda: "found") == "found"
-    assert searches.are_quick(SHAPE, 1)
+    assert searches.are_quick(SHAPE)
     searches.here(SHAPE, bool)
-    assert not searches.are_quick(SHAPE, 1)
+    assert not searches.are_quick(SHAPE)
+
+
+def test_a_changed_collection_sends_searches_to_threads(monkeypatch):
+    taking(monkeypatch, QUICK / 2)
+    searches = QuickSearches()
+    prove(searches)
+    assert searches.here(SHAPE, lambda: None) is None
+    assert not searches.are_quick(SHAPE)
 
 
 def test_quick_searches_leave_the_threads_until_the_collection_changes(writer, monkeypatch):
-    threads, search = [], route._search
+    threads, answers = [], route._answers
 
     def noted(*given):
         threads.append(threading.current_thread().name.startswith("retriever-answer"))
-        return search(*given)
+        return answers(*given)
 
     taking(monkeypatch, 0.0)
-    monkeypatch.setattr(route, "_search", noted)
+    monkeypatch.setattr(route, "_answers", noted)
     head = {"Authorization": f"Bearer {TOKEN}"}
     found = [writer.post("/search", json=LOOP, headers=head).json() for _ in range(PROVEN + 2)]
     assert threads == [True] * PROVEN + [False] * 2
@@ -80,14 +85,14 @@ def test_quick_searches_leave_the_threads_until_the_collection_changes(writer, m
 
 
 def test_a_search_that_may_take_any_time_has_a_thread(writer, monkeypatch):
-    names, search = [], route._search
+    names, answers = [], route._answers
 
     def noted(*given):
         names.append(threading.current_thread().name)
-        return search(*given)
+        return answers(*given)
 
     taking(monkeypatch, 0.0)
-    monkeypatch.setattr(route, "_search", noted)
+    monkeypatch.setattr(route, "_answers", noted)
     head = {"Authorization": f"Bearer {TOKEN}"}
     for more in ({"where": "year > 1"}, {"highlights": True}, {"mmr": 0.5}, {"k": 500}):
         for _ in range(PROVEN + 2):
