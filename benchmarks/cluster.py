@@ -29,7 +29,7 @@ from indexes.pipeline.worker import EmbeddingTask, EmbeddingWorker, WorkerSetup
 from indexes.storage.files import NO_FILE
 from retriever import Collection, ContextualEmbedder, Document, StaticEmbedder
 from retriever.formats import read_documents
-from retriever.indexing.workers import WorkerEncoder
+from retriever.indexing.workers import DocumentEncoder, WorkerEmbedder
 
 ABSTRACTS = "arxiv-100k/corpus.jsonl.gz"
 DOCUMENTS, REPEATS, NO_OPS = 16_384, 5, 40
@@ -121,7 +121,8 @@ def embedding_cost(
 ) -> tuple[dict[str, float], int]:
     """Seconds of a worker for one task, with its file and sidecar; and bytes of the file."""
     embedding = collection._store.embedding(index)
-    setup = WorkerSetup(collection.path, embedding, WorkerEncoder.of(embedder, collection.path))
+    load = DocumentEncoder(WorkerEmbedder.of(embedder, collection.path))
+    setup = WorkerSetup(collection.path, embedding, load)
     worker, (task, *_) = EmbeddingWorker(setup), tasks_of(collection, passages, 1)
     result = worker.run(task)
     size = sum(shard.digest.size for shard in result.shards)

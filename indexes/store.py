@@ -42,7 +42,7 @@ from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder, Make
 from indexes.pipeline.builder import Encoder as BuildEncoder
 from indexes.pipeline.embedding_job import EmbeddingResult
-from indexes.pipeline.encoder import Encode
+from indexes.pipeline.executors.base import Executor
 from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
 from indexes.progress import SEARCH_TIME, Progress
@@ -210,9 +210,11 @@ class Store(Reader):
         definition: Mapping[str, Any],
         encoder: BuildEncoder,
         progress: Progress,
+        executor: Executor | None = None,
     ) -> tuple[IndexRow, EmbeddingResult]:
         """Embed what has no vector yet, then build the index; return it and what was embedded.
 
+        With an `executor`, its workers do what can be divided, where it pays.
         Without an `embedding`, `make` makes a new one, fitted on the corpus or not. It is
         registered with its index at once, so that an interrupted build can resume. In the
         `definition` of the index, `factory` is a FAISS factory string; the rest belongs to the
@@ -224,7 +226,7 @@ class Store(Reader):
         """
         with self._writing():
             self._check_plan(name, embedding)
-            writer = self._writer()
+            writer = self._writer(executor)
             if embedding is None:
                 embedding = Builder(writer).begin(name, make, definition, progress)
             try:
@@ -238,7 +240,14 @@ class Store(Reader):
         return built
 
     def refit(
-        self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
+        self,
+        name: str,
+        *,
+        embedding: EmbeddingRow,
+        make: Make,
+        encoder: BuildEncoder,
+        progress: Progress,
+        executor: Executor | None = None,
     ) -> tuple[IndexRow, EmbeddingResult]:
         """Fit the embedding of an index again, and embed everything again; see `Refitter.refit`.
 
@@ -247,8 +256,8 @@ class Store(Reader):
         """
         with self._writing():
             self._check_plan(name, embedding)
-            writer = self._writer()
-            embedded = Refitter(writer).refit(name, embedding, make, encode, progress)
+            writer = self._writer(executor)
+            embedded = Refitter(writer).refit(name, embedding, make, encoder, progress)
             index = self.index(name)
             now = self.registry.embedding_of(index)
             built = Builder(writer).build_index(embedded, name, now, index.definition)
@@ -434,8 +443,8 @@ class Store(Reader):
             return RepairReport((), (Problem(str(error)),))
         return RepairReport(tuple(done), self.verify(progress).problems)
 
-    def _writer(self) -> WriteSession:
-        return WriteSession(self.catalog, self.corpus, self.registry, self.folder)
+    def _writer(self, executor: Executor | None = None) -> WriteSession:
+        return WriteSession(self.catalog, self.corpus, self.registry, self.folder, executor)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[list[Path]]:

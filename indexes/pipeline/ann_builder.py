@@ -14,6 +14,7 @@ from indexes.errors import InputError, RetrieverError
 from indexes.neighbors import Keys, Matrix
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.session import WriteSession
+from indexes.pipeline.structure_parts import filler
 from indexes.progress import PEAK_MEMORY, RECALL, SEARCH_TIME, Peak
 from indexes.storage.files import new_file, verify
 from indexes.vectors.approximate import recall
@@ -187,16 +188,18 @@ class AnnBuilder:
         if not kind_of(planned.kind).has_structure:
             return planned
         engine = engine_of(planned.definition)
-        shards = self.writer.registry.shards(embedding.number)
+        all_shards = self.writer.registry.shards(embedding.number)
+        shards = [shard for shard in all_shards if shard.rows]
         deleted = self.writer.hidden(embedding.number)
         blocks = open_shards(shards, embedding, self.writer.folder)
-        blocks = [block for block in blocks if len(block.keys)]
         generation = self.writer.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}{engine.suffix}"
         started = time.perf_counter()
         with Peak() as peak:
             if (remote := remote_engine_of(planned.definition)) is None:
-                index = engine.build(planned.definition, embedding.dim, blocks, deleted)
+                own = (self.writer.executor, planned.name, embedding, self.writer.folder)
+                fill = filler(*own, list(zip(shards, blocks, strict=True)))
+                index = engine.build(planned.definition, embedding.dim, blocks, deleted, fill)
             else:
                 before, path = self._file_of(planned), self.writer.folder / file
                 index = remote.update(
@@ -215,7 +218,7 @@ class AnnBuilder:
             planned,
             definition=definition,
             generation=generation,
-            stop_key=_seen(shards),
+            stop_key=_seen(all_shards),
             rows=index.rows,
             file=file,
             digest=new.digest,

@@ -15,9 +15,8 @@ from indexes.catalog.records import EmbeddingRow, NewEmbedding, read_parameters
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
 from indexes.pipeline.ann_builder import AnnBuilder
-from indexes.pipeline.builder import Builder, Make
+from indexes.pipeline.builder import Builder, Encoder, Make
 from indexes.pipeline.embedding_job import EmbeddingResult
-from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.vectors.shards import keys_of
@@ -34,7 +33,7 @@ class Refitter:
         return Builder(self.writer)
 
     def refit(
-        self, name: str, old: EmbeddingRow, make: Make, encode: Encode, progress: Progress
+        self, name: str, old: EmbeddingRow, make: Make, encoder: Encoder, progress: Progress
     ) -> EmbeddingResult:
         """Refit on the current corpus and embed all of it again; return as `Builder.embed` does.
 
@@ -48,9 +47,9 @@ class Refitter:
         new = make(partial(self._builder.contents, progress))
         if new.fingerprint == old.fingerprint:
             self._keep_vectors(name, old, new)
-            return self._builder.embed(old, lambda: encode, progress)
+            return self._builder.embed(old, encoder, progress)
         embedding = self._resume_or_start(name, old, new)
-        embedded = self._builder.embed(embedding, lambda: encode, progress)
+        embedded = self._builder.embed(embedding, encoder, progress)
         if not self._loses(old, embedding):
             self._replace(old, embedding)
         return embedded

@@ -14,6 +14,7 @@ from indexes.catalog.registry import Registry, gaps
 from indexes.catalog.stale import StaleKeys
 from indexes.errors import DamageError
 from indexes.neighbors import Keys
+from indexes.pipeline.executors.base import Executor
 from indexes.storage.files import verify
 
 READ_AT_ONCE = 4096
@@ -21,12 +22,13 @@ READ_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class WriteSession:
-    """Where all builders write to; the caller holds the write lock."""
+    """Where all builders write to, and who works for them; the caller holds the write lock."""
 
     catalog: Catalog
     corpus: Corpus
     registry: Registry
     folder: Path
+    executor: Executor | None = None
 
     def stale(self, embedding: int) -> StaleKeys:
         """Return the keys of earlier texts that answer in an embedding."""

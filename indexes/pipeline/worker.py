@@ -8,18 +8,18 @@ writer: a worker writes them into the collection's folder, which all machines sh
 
 from __future__ import annotations
 
-import pickle
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.catalog.passages import Content, Passage
 from indexes.catalog.records import EmbeddingRow, ShardRow
-from indexes.errors import CollectionError, RetrieverError
+from indexes.errors import CollectionError
 from indexes.pipeline.adoption import covering
 from indexes.pipeline.embedding_job import Drafts
 from indexes.pipeline.encoder import Encode, EncodedBatch, FailedPassage, fault_tolerant
+from indexes.pipeline.executors.base import Task, portable
 from indexes.progress import Peak
 from indexes.vectors.sidecars import stem_of, write_sidecar
 
@@ -33,19 +33,21 @@ class WorkerSetup:
     load: Callable[[], Encode]
     known_good: Content | None = None
 
+    def __call__(self) -> EmbeddingWorker:
+        """Load the embedder, and return what embeds with it."""
+        return EmbeddingWorker(self)
+
 
 @dataclass(frozen=True)
-class EmbeddingTask:
-    """An interval of keys, and all of its passages; `attempt` counts workers that were lost."""
+class EmbeddingTask(Task):
+    """An interval of keys, and all of its passages."""
 
     first_key: int
     stop_key: int
     passages: Sequence[Passage]
-    attempt: int = 0
 
-    def again(self) -> EmbeddingTask:
-        """Return the task for another worker."""
-        return replace(self, attempt=self.attempt + 1)
+    def __str__(self) -> str:
+        return f"the passages with keys {self.first_key:,} to {self.stop_key - 1:,}"
 
 
 @dataclass(frozen=True)
@@ -115,14 +117,3 @@ class EmbeddingWorker:
         except Exception as error:
             return error
         return None
-
-
-def portable(error: Exception) -> Exception:
-    """Return an error that another process can read: itself, or one that says the same."""
-    try:
-        if str(pickle.loads(pickle.dumps(error))) == str(error):
-            return error
-    except Exception:
-        pass
-    kind = "" if isinstance(error, RetrieverError) else f"{type(error).__name__}: "
-    return RetrieverError(f"{kind}{error}")

@@ -8,7 +8,7 @@ own: every candidate is scored again exactly, so an engine only has to find the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,9 @@ from indexes.vectors.nodes import Nodes
 
 # The definition of an index: `factory` says what to build, `search` (optional) how hard to search.
 Definition = Mapping[str, Any]
+# Fills copies of a trained structure, given by its bytes, with the rows of all blocks but those of
+# some keys: yields parts of the structure as bytes, in the order of the rows.
+Fill = Callable[[bytes, Keys], Iterator[bytes]]
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,16 @@ class IndexEngine(Protocol):
         """Return a definition with the search parameters that its index is to keep."""
 
     def build(
-        self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys
+        self,
+        definition: Definition,
+        dim: int,
+        blocks: Sequence[Block],
+        deleted: Keys,
+        fill: Fill | None = None,
     ) -> VectorIndex:
         """Train and fill an index over all rows, without `deleted` keys (ascending).
 
+        With `fill`, it is filled by others where the engine can merge what they return.
         All blocks have the same similarity, for which the index has to find the nearest: of unit
         vectors for the cosine, else of vectors as they are.
 

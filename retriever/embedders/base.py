@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import add
 from typing import Any, Protocol, runtime_checkable
@@ -222,6 +222,25 @@ class Fittable(Protocol):
 
         Raises:
             DamageError: the bytes are not valid parameters.
+        """
+
+
+@runtime_checkable
+class FitsInParts(Protocol):
+    """A fittable embedder that can read the parts of a corpus apart, such as to count words.
+
+    `fitted(texts)` is `fitted_in_parts(texts, lambda lists: map(self.part_of_fit, lists))`.
+    """
+
+    def part_of_fit(self, texts: Sequence[str]) -> Any:
+        """Return what some texts add to a fit; it can be pickled."""
+
+    def fitted_in_parts(
+        self, texts: Iterable[Any], parts: Callable[[Iterator[Sequence[str]]], Iterable[Any]]
+    ) -> Embedder:
+        """Return as `fitted`; `parts` returns the part of each of some lists of texts.
+
+        Lists are drawn one after the other, so that no more than a few are held.
         """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from retriever.embedders.base import (
     IMAGE,
     ChoosesOptions,
     Embedder,
+    FitsInParts,
     Fittable,
     HasNotes,
     Matrix,
@@ -56,7 +58,13 @@ from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.importing import import_vectors
 from retriever.indexing.info import CHOSEN, IMAGES, UNREACHABLE, asked_of, recall_notes, recall_of
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
-from retriever.indexing.workers import WorkerEncoder, passages_of_task
+from retriever.indexing.workers import (
+    DocumentEncoder,
+    PartOfFit,
+    WorkerEmbedder,
+    parts_by_workers,
+    passages_of_task,
+)
 from retriever.rerankers.base import Reranker
 
 DEFAULT_LANGUAGE = LexicalOptions().language
@@ -75,10 +83,10 @@ class IndexBuilder:
         if not self.store.count():
             add = shell_command("add", self.store.folder, "FILE")
             raise InputError(f"{self.store.folder}/ has no documents yet. Add some first: {add}")
-        if wanted.workers and (wanted.imported or wanted.lexical or wanted.refit):
+        if wanted.workers and wanted.lexical:
             raise InputError(
-                "Workers embed documents: leave --workers (workers) out with --from-vectors, "
-                "--lexical and --refit."
+                "BM25 reads all texts with threads of this machine, which workers would not "
+                "speed up: leave --workers (workers) out with --lexical."
             )
         if wanted.imported is not None:
             return import_vectors(self.store, self.models, name, wanted.imported, wanted, progress)
@@ -194,15 +202,17 @@ class IndexBuilder:
         self.store.check_new(name, definition=planned.definition, dim=planned.dim)
         embedding = planned.embedding
         before = EmbeddingTotals.of(self.store.shards(embedding) if embedding else ())
-        source = _Source(self.store, self.models, planned.embedder, wanted.dtype or DTYPES[0])
+        own = (planned.embedder, wanted.dtype or DTYPES[0], wanted.workers)
+        source = _Source(self.store, self.models, *own)
         of = wanted.vectors or name
         built, embedded = self.store.build(
             name,
             embedding=embedding,
             make=source.make,
             definition=planned.definition,
-            encoder=source.workers(of, wanted.workers) or (lambda: source.encoder(of)),
+            encoder=source.workers(of) or (lambda: source.encoder(of)),
             progress=progress,
+            executor=wanted.workers,
         )
         notes = source.notes
         if built.file:
@@ -216,8 +226,10 @@ class IndexBuilder:
 
     def _refit(self, name: str, wanted: BuildRequest, progress: Progress) -> BuildReport:
         """Fit an index's embedder again and embed all texts; those that fail keep old vectors."""
-        if wanted != BuildRequest(wanted.embedder, refit=True):
-            raise InputError("--refit (refit=True) allows no other option than an embedder.")
+        if wanted != BuildRequest(wanted.embedder, refit=True, workers=wanted.workers):
+            raise InputError(
+                "--refit (refit=True) allows no other option than an embedder and workers."
+            )
         index = self.store.index(name)
         if index.embedding is None:
             raise InputError(f"Nothing is fitted in index '{name}': it is {index.kind}.")
@@ -225,8 +237,16 @@ class IndexBuilder:
         embedder = self.models.to_fit(name, wanted.embedder)
         self._check_students(embedding)
         before = EmbeddingTotals.of(self.store.shards(embedding))
-        source = _Source(self.store, self.models, embedder, embedding.dtype, refit=True)
-        built, embedded = self.store.refit(name, embedding, source.make, source.encode, progress)
+        own = (embedder, embedding.dtype, wanted.workers)
+        source = _Source(self.store, self.models, *own, refit=True)
+        built, embedded = self.store.refit(
+            name,
+            embedding=embedding,
+            make=source.make,
+            encoder=source.workers(name) or (lambda: source.encode),
+            progress=progress,
+            executor=wanted.workers,
+        )
         now = self.store.embedding(name)
         if now.number != embedding.number:
             before = EmbeddingTotals()
@@ -259,19 +279,26 @@ class _Source:
     models: EmbedderPool
     embedder: Any
     dtype: str
+    executor: Executor | None = None
     refit: bool = False
 
     def make(self, read: ReadContents) -> NewEmbedding:
         """Fit the embedder on the corpus if needed; return what the catalog keeps of it."""
         attributes: dict[str, Any] = {}
         if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
+            unfitted = self.embedder
             if isinstance(self.embedder, ChoosesOptions) and self.embedder.needs_choice:
                 self.embedder = self.embedder.chosen_for(self.store.corpus.documents())
             contents = read(IMAGE in modalities_of(self.embedder))
             # `zip` draws a number only after a content: the next number is the count of those read.
             numbers = itertools.count()
             read_ones = (content for content, _ in zip(contents, numbers, strict=False))
-            self.embedder = self.embedder.fitted(read_ones)
+            if self.executor is not None and isinstance(self.embedder, FitsInParts):
+                load = PartOfFit(WorkerEmbedder.of(unfitted, self.store.folder))
+                parts = partial(parts_by_workers, self.executor, load, self.embedder.part_of_fit)
+                self.embedder = self.embedder.fitted_in_parts(read_ones, parts)
+            else:
+                self.embedder = self.embedder.fitted(read_ones)
             attributes["fitted"] = {"documents": self.store.count(), "texts": next(numbers)}
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
@@ -286,17 +313,17 @@ class _Source:
             self.embedder = self.models.for_documents(index)
         return self.encode
 
-    def workers(self, index: str, executor: Executor | None) -> Workers | None:
+    def workers(self, index: str) -> Workers | None:
         """Return workers that embed documents as `encoder` does; None without an executor."""
-        if executor is None:
+        if self.executor is None:
             return None
 
-        def load() -> tuple[WorkerEncoder, int]:
+        def load() -> tuple[DocumentEncoder, int]:
             self.encoder(index)
-            made = WorkerEncoder.of(self.embedder, self.store.folder)
-            return made, passages_of_task(self.embedder)
+            made = WorkerEmbedder.of(self.embedder, self.store.folder)
+            return DocumentEncoder(made), passages_of_task(self.embedder)
 
-        return Workers(executor, load)
+        return Workers(self.executor, load)
 
     @property
     def notes(self) -> tuple[str, ...]:

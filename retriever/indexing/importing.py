@@ -59,6 +59,7 @@ def import_vectors(
         definition=definition,
         encoder=checked.given,
         progress=progress,
+        executor=wanted.workers,
     )
     notes = []
     if checked.known:

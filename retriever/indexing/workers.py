@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from indexes.errors import InputError, MismatchError
+from indexes.pipeline.calls import mapped
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.executors.base import Executor
 from retriever.embedders import Embedder, load_embedder
-from retriever.embedders.base import Fittable, vector_fingerprint
+from retriever.embedders.base import FitsInParts, Fittable, vector_fingerprint
 from retriever.indexing.embedder_pool import (
     CUSTOM,
     embedder_record,
@@ -26,6 +29,8 @@ from retriever.indexing.fingerprints import differences
 RAY = "ray"
 # Passages in a task, unless the embedder says fewer (`task_passages`): of static vectors, a second.
 PASSAGES = 8192
+# Characters of a corpus that are read for a fit before workers are started.
+FEW_CHARACTERS = 64 << 20
 
 
 def executor_of(workers: int | str) -> Executor:
@@ -62,7 +67,7 @@ def passages_of_task(embedder: Embedder) -> int:
 
 
 @dataclass(frozen=True)
-class WorkerEncoder:
+class WorkerEmbedder:
     """Loads an embedder in a worker: by its record, or of the user's own by its pickle.
 
     A model in the collection is found there; any other has to be installed on the machine.
@@ -75,7 +80,7 @@ class WorkerEncoder:
     custom: bytes | None
 
     @classmethod
-    def of(cls, embedder: Embedder, folder: Path) -> WorkerEncoder:
+    def of(cls, embedder: Embedder, folder: Path) -> WorkerEmbedder:
         """Return what loads this embedder again, in the runtime that it has.
 
         Raises:
@@ -90,8 +95,8 @@ class WorkerEncoder:
         custom = pickled(embedder) if record["kind"] == CUSTOM else None
         return cls(record, folder, embedder.fingerprint, parameters, custom)
 
-    def __call__(self) -> Encode:
-        """Load the embedder, and return what encodes documents.
+    def __call__(self) -> Embedder:
+        """Load the embedder.
 
         Raises:
             ModelNotAvailableError: its model is not on this machine.
@@ -104,10 +109,54 @@ class WorkerEncoder:
                 f"A worker has another {embedder.name}: {differences(made, here)}. Install the "
                 "same version of the model on all machines."
             )
-        return partial(encode, embedder)
+        return embedder
 
     def _load(self) -> Embedder:
         embedder = load_embedder(embedder_spec("", self.record, self.folder))
         if self.parameters is not None and isinstance(embedder, Fittable):
             return embedder.with_parameters(self.parameters)
         return embedder
+
+
+@dataclass(frozen=True)
+class DocumentEncoder:
+    """Loads what encodes documents in a worker."""
+
+    embedder: WorkerEmbedder
+
+    def __call__(self) -> Encode:
+        """Load the embedder; return what encodes documents with it."""
+        return partial(encode, self.embedder())
+
+
+@dataclass(frozen=True)
+class PartOfFit:
+    """Loads what reads parts of a corpus in a worker, for a fit."""
+
+    embedder: WorkerEmbedder
+
+    def __call__(self) -> Callable[[Sequence[str]], Any]:
+        """Load the embedder; return its `part_of_fit`."""
+        part: Callable[[Sequence[str]], Any] = cast(FitsInParts, self.embedder()).part_of_fit
+        return part
+
+
+def parts_by_workers(
+    executor: Executor,
+    load: PartOfFit,
+    here: Callable[[Sequence[str]], Any],
+    lists: Iterator[Sequence[str]],
+) -> Iterator[Any]:
+    """Yield the part of a fit of each list of texts: by workers, or few `here`."""
+    first, size = list[Sequence[str]](), 0
+    for texts in lists:
+        first.append(texts)
+        size += sum(map(len, texts))
+        if size >= FEW_CHARACTERS:
+            break
+    else:
+        yield from map(here, first)
+        return
+    every = chain(first, lists)
+    # How many lists there are is known at their end.
+    yield from mapped(executor, load, every, what="the texts of a fit", most=sys.maxsize)

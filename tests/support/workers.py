@@ -1,14 +1,18 @@
 """Embedders and collections for builds with workers, in modules that workers import."""
 
 import os
+import pickle
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
 import retriever.indexing.workers
+from indexes.errors import InputError
+from indexes.pipeline.executors.inline import InlineExecutor
 from retriever import Collection, Document
 from retriever.embedders.base import unit
 from tests.support.toy import Axes
@@ -126,3 +130,41 @@ def library(path, documents):
     collection = Collection.create(path)
     collection.add(documents)
     return collection
+
+
+class Elsewhere(InlineExecutor):
+    """Runs tasks here as if it were elsewhere, in no order; keeps what they were."""
+
+    is_elsewhere = True
+
+    def __init__(self):
+        self.ran = []
+
+    def run(self, setup, tasks, most):
+        worker, late = pickle.loads(pickle.dumps(setup))(), []
+        for task in tasks:
+            self.ran.append(str(task))
+            late.append(pickle.loads(pickle.dumps(worker.run(pickle.loads(pickle.dumps(task))))))
+            if len(late) == 3:  # in another order than they were asked for
+                yield from reversed(late)
+                late = []
+        yield from reversed(late)
+
+
+@dataclass
+class Doubling:
+    """Loads what doubles a number; at 5, `times` processes die of it, and 7 is refused."""
+
+    folder: Path
+    times: int = 0
+
+    def __call__(self):
+        return self.double
+
+    def double(self, number):
+        if number == 5 and len(list(self.folder.glob("died-*"))) < self.times:
+            (self.folder / f"died-{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 7:
+            raise InputError("7 cannot be doubled.")
+        return 2 * number

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
-from indexes.pipeline.worker import EmbeddingTask, EmbeddingWorker, TaskResult, WorkerSetup
+from indexes.pipeline.executors.base import R, T, Worker
 
 
 class InlineExecutor:
     """Runs the same tasks as workers do, without any: what is measured or tested against them."""
 
+    is_elsewhere = False
+
     def run(
-        self, setup: WorkerSetup, tasks: Iterator[EmbeddingTask], most: int
-    ) -> Generator[TaskResult, None, None]:
+        self, setup: Callable[[], Worker[T, R]], tasks: Iterator[T], most: int
+    ) -> Generator[R, None, None]:
         """Yield the result of each task; see `Executor.run`."""
-        worker = EmbeddingWorker(setup)
+        worker = setup()
         for task in tasks:
             yield worker.run(task)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Generic
 
 from indexes.errors import WorkerError
-from indexes.pipeline.executors.base import TaskQueue, environment
-from indexes.pipeline.worker import (
-    EmbeddingTask,
-    EmbeddingWorker,
-    TaskResult,
-    WorkerSetup,
+from indexes.pipeline.executors.base import (
+    Failure,
+    R,
+    T,
+    TaskQueue,
+    Worker,
+    attempt,
+    environment,
     portable,
 )
 from indexes.threads import threads
@@ -25,10 +28,10 @@ THREADS = "OMP_NUM_THREADS"
 
 
 @dataclass
-class _Worker:
+class _Process(Generic[T]):
     process: SpawnProcess
     connection: Connection
-    task: EmbeddingTask | None = None
+    task: T | None = None
     is_ready: bool = False
 
 
@@ -41,19 +44,20 @@ class ProcessExecutor:
     """
 
     workers: int
+    is_elsewhere = False
 
     def run(
-        self, setup: WorkerSetup, tasks: Iterator[EmbeddingTask], most: int
-    ) -> Generator[TaskResult, None, None]:
+        self, setup: Callable[[], Worker[T, R]], tasks: Iterator[T], most: int
+    ) -> Generator[R, None, None]:
         """Yield the results as they come; see `Executor.run`."""
         queue, count = TaskQueue(tasks), min(self.workers, max(most, 1))
-        workers = [self._start(setup) for _ in range(count)]
+        workers: list[_Process[T]] = [self._start(setup) for _ in range(count)]
         try:
             while workers:
                 queue.read_ahead()
                 for ready in wait([worker.connection for worker in workers]):
                     worker = next(one for one in workers if one.connection is ready)
-                    result = self._received(worker, queue)
+                    result: R | None = self._received(worker, queue)
                     if worker.process.exitcode is None:
                         if not self._give(worker, queue):
                             workers.remove(worker)
@@ -68,7 +72,7 @@ class ProcessExecutor:
             for worker in workers:
                 _end(worker, now=True)
 
-    def _start(self, setup: WorkerSetup) -> _Worker:
+    def _start(self, setup: Callable[[], Worker[T, R]]) -> _Process[T]:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(
@@ -77,12 +81,12 @@ class ProcessExecutor:
         with environment({THREADS: str(max(1, threads() // self.workers))}):
             process.start()
         there.close()
-        return _Worker(process, here)
+        return _Process(process, here)
 
-    def _received(self, worker: _Worker, queue: TaskQueue) -> TaskResult | None:
+    def _received(self, worker: _Process[T], queue: TaskQueue[T]) -> R | None:
         """Return the result that a worker sent; None if it is only ready, or dead."""
         try:
-            message: TaskResult | Exception | None = worker.connection.recv()
+            message: R | Failure | None = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.join()
             why = _how_it_ended(worker.process.exitcode)
@@ -94,12 +98,12 @@ class ProcessExecutor:
             if worker.task is not None:
                 queue.give_back(worker.task, why)
             return None
-        if isinstance(message, Exception):
-            raise message
+        if isinstance(message, Failure):
+            raise message.error
         worker.is_ready, worker.task = True, None
         return message
 
-    def _give(self, worker: _Worker, queue: TaskQueue) -> bool:
+    def _give(self, worker: _Process[T], queue: TaskQueue[T]) -> bool:
         """Give a worker the next task; return whether there was one."""
         worker.task = queue.take()
         if worker.task is None:
@@ -109,22 +113,22 @@ class ProcessExecutor:
         return True
 
 
-def _work(connection: Connection, setup: WorkerSetup) -> None:
+def _work(connection: Connection, setup: Callable[[], Worker[T, R]]) -> None:
     """Run the tasks that come through a connection, until its other end is closed."""
     # Ctrl-C is for the process that builds: it ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):  # the other process is gone
         try:
-            worker = EmbeddingWorker(setup)
+            worker = setup()
         except Exception as error:
-            connection.send(portable(error))
+            connection.send(Failure(portable(error)))
             return
         connection.send(None)
         while True:
-            connection.send(worker.run(connection.recv()))
+            connection.send(attempt(worker, connection.recv()))
 
 
-def _end(worker: _Worker, *, now: bool = False) -> None:
+def _end(worker: _Process[T], *, now: bool = False) -> None:
     """End a worker; one that has nothing to do ends by itself."""
     worker.connection.close()
     if now:

@@ -8,18 +8,21 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from indexes.errors import InputError, WorkerError
-from indexes.pipeline.executors.base import ATTEMPTS, TaskQueue, environment
-from indexes.pipeline.worker import (
-    EmbeddingTask,
-    EmbeddingWorker,
-    TaskResult,
-    WorkerSetup,
+from indexes.pipeline.executors.base import (
+    ATTEMPTS,
+    Failure,
+    R,
+    T,
+    TaskQueue,
+    Worker,
+    attempt,
+    environment,
     portable,
 )
 from indexes.threads import cores
@@ -37,20 +40,20 @@ CONNECT_SECONDS = 5.0
 class _Actor:
     """A worker as an actor of Ray; an error when it starts is returned when it is asked."""
 
-    def __init__(self, setup: WorkerSetup) -> None:
-        self._error: Exception | None = None
+    def __init__(self, setup: Callable[[], Worker[Any, Any]]) -> None:
+        self._failure: Failure | None = None
         try:
-            self._worker = EmbeddingWorker(setup)
+            self._worker = setup()
         except Exception as error:
-            self._error = portable(error)
+            self._failure = Failure(portable(error))
 
-    def ready(self) -> Exception | None:
+    def ready(self) -> Failure | None:
         """Return the error with which it could not start."""
-        return self._error
+        return self._failure
 
-    def run(self, task: EmbeddingTask) -> TaskResult:
-        """Embed a task; see `EmbeddingWorker.run`."""
-        return TaskResult(0, error=self._error) if self._error else self._worker.run(task)
+    def run(self, task: Any) -> Any:
+        """Run a task; return its result, or a `Failure`."""
+        return self._failure or attempt(self._worker, task)
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,14 @@ class RayExecutor:
 
     address: str | None = None
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether workers may be on other machines: a cluster of our own is this one alone."""
+        return self.address is not None
+
     def run(
-        self, setup: WorkerSetup, tasks: Iterator[EmbeddingTask], most: int
-    ) -> Generator[TaskResult, None, None]:
+        self, setup: Callable[[], Worker[T, R]], tasks: Iterator[T], most: int
+    ) -> Generator[R, None, None]:
         """Yield the results as they come; see `Executor.run`."""
         queue = TaskQueue(tasks)
         with _cluster(self.address) as ray:
@@ -88,9 +96,9 @@ def _reason(message: str) -> str:
     return lines[-1 if "creation task" in lines[0] else 0] if lines else "no reason was given"
 
 
-def _results(ray: Any, actors: list[Any], queue: TaskQueue) -> Iterator[TaskResult]:
+def _results(ray: Any, actors: list[Any], queue: TaskQueue[T]) -> Iterator[Any]:
     # What is waited for: an actor that starts, for the first time or again, or its task.
-    asked: dict[Any, tuple[Any, EmbeddingTask | None]] = {
+    asked: dict[Any, tuple[Any, T | None]] = {
         actor.ready.remote(): (actor, None) for actor in actors
     }
     idle, lost = list[Any](), 0
@@ -103,7 +111,7 @@ def _results(ray: Any, actors: list[Any], queue: TaskQueue) -> Iterator[TaskResu
                 "all of its cores. Run the same again when it is free."
             )
         actor, task = asked.pop(done[0])
-        result: TaskResult | None = None
+        answer = None
         try:
             answer = ray.get(done[0])
         except ray.exceptions.RayError as error:
@@ -114,16 +122,15 @@ def _results(ray: Any, actors: list[Any], queue: TaskQueue) -> Iterator[TaskResu
                 raise WorkerError(f"No worker can start on the Ray cluster: {why}") from None
             asked[actor.ready.remote()] = actor, None
         else:
-            if isinstance(answer, Exception):
-                raise answer
-            result = answer
+            if isinstance(answer, Failure):
+                raise answer.error
             idle.append(actor)
         # An actor that is lost gets no task before it is there again.
         while idle and (following := queue.take()) is not None:
             chosen = idle.pop()
             asked[chosen.run.remote(following)] = chosen, following
-        if result is not None:
-            yield result
+        if answer is not None:
+            yield answer
 
 
 @contextlib.contextmanager

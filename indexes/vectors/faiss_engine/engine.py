@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import faiss
+
 from indexes.neighbors import Keys
 from indexes.vectors.blocks import Block
-from indexes.vectors.engine import Definition
+from indexes.vectors.engine import Definition, Fill
 from indexes.vectors.faiss_engine.automatic import automatic_factory
 from indexes.vectors.faiss_engine.factory import build, check_factory
 from indexes.vectors.faiss_engine.index import FaissIndex, load
 from indexes.vectors.faiss_engine.kernels import computing
+from indexes.vectors.faiss_engine.parts import filled, rows_at_once
 from indexes.vectors.faiss_engine.search_params import SearchParameters, parameters_of
 
 
@@ -20,6 +23,7 @@ class FaissEngine:
     """`IndexEngine` over FAISS: `definition["factory"]` is a FAISS factory string."""
 
     suffix = ".faiss"
+    version = f"FAISS {faiss.__version__}"
 
     def check(self, definition: Definition, dim: int) -> None:
         """Raise InputError if FAISS cannot build the definition."""
@@ -38,12 +42,26 @@ class FaissEngine:
         return {**definition, **({"search": search} if search else {})}
 
     def build(
-        self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys
+        self,
+        definition: Definition,
+        dim: int,
+        blocks: Sequence[Block],
+        deleted: Keys,
+        fill: Fill | None = None,
     ) -> FaissIndex:
         """Train and fill an index; see `factory.build`."""
         parameters = SearchParameters.of(definition)
         with computing():
-            return build(str(definition["factory"]), dim, blocks, deleted, parameters)
+            return build(str(definition["factory"]), dim, blocks, deleted, parameters, fill)
+
+    def rows_at_once(self, dim: int) -> int:
+        """Return how many rows are added at once; see `parts.rows_at_once`."""
+        return rows_at_once(dim)
+
+    def part(self, trained: bytes, blocks: Iterable[Block], deleted: Keys) -> bytes:
+        """Return a part of an index for `Fill`: a trained one with the rows of some blocks."""
+        with computing():
+            return filled(trained, blocks, deleted)
 
     def load(self, path: Path, definition: Definition, dim: int) -> FaissIndex:
         """Read an index file; see `index.load`."""

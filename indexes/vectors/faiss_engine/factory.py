@@ -11,8 +11,17 @@ import numpy as np
 
 from indexes.errors import InputError
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, Keys, Matrix
-from indexes.vectors.blocks import Block, count_live, live
+from indexes.vectors.blocks import Block, count_live, live, rows_of
+from indexes.vectors.engine import Fill
 from indexes.vectors.faiss_engine.index import FaissIndex, reason
+from indexes.vectors.faiss_engine.parts import (
+    clear_padding,
+    copied,
+    divides,
+    merge,
+    packed,
+    slices,
+)
 from indexes.vectors.faiss_engine.search_params import (
     DEFAULTS,
     SearchParameters,
@@ -36,9 +45,6 @@ POINTS_PER_CELL, POINTS = 64, 65_536
 # segmentation fault) or with more than any memory holds.
 LINKS = range(2, 1025)
 
-# Single-precision vectors that are handed to FAISS at once.
-ADDED_BYTES = 16 << 20
-
 
 def build(
     factory: str,
@@ -46,6 +52,7 @@ def build(
     blocks: Sequence[Block],
     deleted: Keys = NO_KEYS,
     parameters: SearchParameters = DEFAULTS,
+    fill: Fill | None = None,
 ) -> FaissIndex:
     """Train and fill an index, without `deleted` keys; see `IndexEngine.build`."""
     metric = METRICS[blocks[0].similarity if blocks else COSINE]
@@ -63,8 +70,12 @@ def build(
         _try_a_copy(inner, sample, parameters)
         # Not IDMap2, which keeps a hash table of all keys: nothing looks a key up.
         index = faiss.IndexIDMap(inner)
-        for block in blocks:
-            _add(index, block, deleted)
+        if fill is not None and divides(inner, sample):
+            _merge_all(index, fill(packed(inner), deleted), _live_keys(blocks, deleted))
+        else:
+            for block in blocks:
+                for keys, vectors in slices(block, deleted):
+                    index.add_with_ids(vectors, keys)
         _try_search(inner, sample, parameters)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -105,17 +116,13 @@ def _trouble(factory: str) -> str:
 def _try_a_copy(index: Any, sample: Matrix, parameters: SearchParameters) -> None:
     """Fill, write, read and search a tiny copy of a trained index, or raise a RuntimeError."""
     # FAISS can write some kinds that it cannot read (ZnLattice); this shows before hours of work.
-    copy = _read_back(index)
+    copy = copied(index)
     copy.add(sample)
-    _try_search(_read_back(copy), sample, parameters)
+    _try_search(copied(copy), sample, parameters)
 
 
 def _try_search(index: Any, sample: Matrix, parameters: SearchParameters) -> None:
     index.search(sample[:1], 1, params=faiss_parameters(index, 1, parameters))
-
-
-def _read_back(index: Any) -> Any:
-    return faiss.deserialize_index(faiss.serialize_index(index))
 
 
 def _training_rows(index: Any) -> int:
@@ -161,12 +168,20 @@ def _parts(index: Any) -> Iterator[Any]:
             yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
 
 
-def _add(index: Any, block: Block, deleted: Keys) -> None:
-    """Add the live rows of a block, a slice at a time: FAISS takes single precision."""
-    step = max(1, ADDED_BYTES // (4 * block.vectors.shape[1]))
-    for start in range(0, len(block.keys), step):
-        some = live(block.part(slice(start, start + step)), deleted)
-        index.add_with_ids(np.ascontiguousarray(some.vectors, np.float32), some.keys)
+def _merge_all(index: Any, parts: Iterator[bytes], keys: Keys) -> None:
+    """Fill an empty index under keys with parts, which come in the order of the keys."""
+    inner = faiss.downcast_index(index.index)
+    for part in parts:
+        merge(inner, part)
+    clear_padding(inner)
+    assert inner.ntotal == len(keys)
+    faiss.copy_array_to_vector(keys, index.id_map)
+    index.ntotal = inner.ntotal
+
+
+def _live_keys(blocks: Sequence[Block], deleted: Keys) -> Keys:
+    kept = [np.delete(block.keys, rows_of(deleted, block.keys)) for block in blocks]
+    return np.concatenate([NO_KEYS, *kept])
 
 
 def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:

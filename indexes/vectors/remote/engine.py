@@ -17,7 +17,7 @@ from indexes.errors import DamageError, EngineError, InputError
 from indexes.neighbors import Keys
 from indexes.storage.files import new_file, repair_step
 from indexes.vectors.blocks import Block, rows_of
-from indexes.vectors.engine import Definition
+from indexes.vectors.engine import Definition, Fill
 from indexes.vectors.remote.index import (
     MARKS,
     OWNER,
@@ -78,9 +78,14 @@ class RemoteEngine:
         return RemoteIndex(server, reference, keys, dim, structure, search, path)
 
     def build(
-        self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys
+        self,
+        definition: Definition,
+        dim: int,
+        blocks: Sequence[Block],
+        deleted: Keys,
+        fill: Fill | None = None,
     ) -> RemoteIndex:
-        """Build an index that no collection of ours owns; see `update`."""
+        """Build an index that no collection of ours owns, without others; see `update`."""
         return self.update(
             None, Path(f"/unowned/ann/index-0{SUFFIX}"), definition, dim, blocks, deleted
         )

@@ -7,8 +7,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,9 +39,13 @@ from retriever.embedders.contextual.loading import load_sparse
 from retriever.embedders.contextual.weights import Purpose, embeddings, settle_weights
 from retriever.embedders.devices import survive_forks, validate_device
 from retriever.embedders.hub import SPARSE_PACKAGES, files_of_sentence_model
-from retriever.embedders.sparse.idf import TokenIdf
+from retriever.embedders.sparse.idf import TextsWith, TokenIdf
 from retriever.embedders.validation import check_count, check_one_of, place_of
 
+# From lists of texts to the counts of each.
+CountAll = Callable[[Iterator[Sequence[str]]], Iterable[TextsWith]]
+# Texts of which tokens are counted at once, for a fit.
+COUNTED = 1000
 MODEL, IDF = QUERIES = ("model", "idf")
 BATCH_SIZE = 32
 # Numbers that a model computes at once, one for each token read and token of the vocabulary: it
@@ -168,9 +173,17 @@ class SparseEmbedder:
         Raises:
             InputError: an item is not a text; see `check_texts`.
         """
+        return self.fitted_in_parts(texts, lambda lists: map(self.part_of_fit, lists))
+
+    def part_of_fit(self, texts: Sequence[str]) -> TextsWith:
+        """Return how many of some texts have each token."""
+        return TextsWith.of(self._tokenizer, self.dim, list(_normal(texts)))
+
+    def fitted_in_parts(self, texts: Iterable[str], parts: CountAll) -> SparseEmbedder:
+        """Return as `fitted`, to the last bit; see `FitsInParts`."""
         if self._queries != IDF:
             return self
-        return self._with(TokenIdf.of(self._tokenizer, self.dim, _normal(texts)))
+        return self._with(TokenIdf.of(self._tokenizer, self.dim, parts(_lists(texts))))
 
     def with_parameters(self, parameters: bytes) -> SparseEmbedder:
         """Return a copy with an earlier fit; a DamageError if it is damaged."""
@@ -253,6 +266,12 @@ class SparseEmbedder:
             truncated=sum(count > limit for count in counts),
             tokens=int(sum(min(count, limit) for count in counts)),
         )
+
+
+def _lists(texts: Iterable[str]) -> Iterator[list[str]]:
+    waiting = iter(texts)
+    while some := list(islice(waiting, COUNTED)):
+        yield some
 
 
 def _normal(texts: Iterable[str]) -> Iterator[str]:

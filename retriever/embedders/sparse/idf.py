@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,22 @@ from retriever.embedders.base import Matrix
 from retriever.embedders.sealed import seal, unseal
 
 HEAD = b"retriever idf of tokens 1\n"
-AT_ONCE = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class TextsWith:
+    """Counts of some texts: how many there are, and how many have each token, (dim,) int64."""
+
+    texts: int
+    having: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tokenizer: Any, dim: int, texts: Sequence[str]) -> TextsWith:
+        """Count the tokens of some texts."""
+        having = np.zeros(dim, np.int64)
+        for tokens in _tokens(tokenizer, texts):
+            having[np.unique(tokens)] += 1
+        return cls(len(texts), having)
 
 
 class TokenIdf:
@@ -29,13 +44,12 @@ class TokenIdf:
         self._tokenizer, self.weights = tokenizer, weights
 
     @classmethod
-    def of(cls, tokenizer: Any, dim: int, texts: Iterable[str]) -> TokenIdf:
-        """Return the idf of tokens in some texts, read once."""
-        having, count, waiting = np.zeros(dim, np.int64), 0, iter(texts)
-        while some := list(islice(waiting, AT_ONCE)):
-            for tokens in _tokens(tokenizer, some):
-                having[np.unique(tokens)] += 1
-            count += len(some)
+    def of(cls, tokenizer: Any, dim: int, counts: Iterable[TextsWith]) -> TokenIdf:
+        """Return the idf of tokens in a corpus, by the counts of its parts, in any order."""
+        having, count = np.zeros(dim, np.int64), 0
+        for part in counts:
+            having += part.having
+            count += part.texts
         weights = np.log1p((count - having + 0.5) / (having + 0.5))
         return cls(tokenizer, weights.astype(np.float32))
 

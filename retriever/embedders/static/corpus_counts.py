@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,30 +55,76 @@ class _Sample:
         self._met += 1
 
 
-def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> WordCounts:
-    """Count the words of texts, which are read once; only a sample is kept."""
+@dataclass(frozen=True, eq=False)
+class TextCounts:
+    """Word counts of some texts, as `WordCounts`; those of parts of a corpus add up to its own.
+
+    `rows` (met,) int64 are the vocabulary's rows that occur, ascending, with their frequencies.
+    """
+
+    texts: int
+    words: int
+    rows: NDArray[np.int64]
+    occurrences: NDArray[np.int64]
+    texts_with: NDArray[np.int64]
+    others: dict[str, tuple[int, int]]
+
+
+# From lists of texts to the counts of each.
+CountAll = Callable[[Iterator[Sequence[str]]], Iterable[TextCounts]]
+
+
+def count_words(
+    texts: Iterable[str], vocabulary: Vocabulary, count_all: CountAll | None = None
+) -> WordCounts:
+    """Count the words of texts, which are read once; only a sample is kept.
+
+    `count_all` counts elsewhere, as `counts_of` does. Counts are integers, so that their sums are
+    the same in any order, and the sample is drawn here: the result is the same to the last bit.
+    """
     if isinstance(texts, str | bytes):
         check_texts(texts)  # raises, and explains why
-    rows = len(vocabulary.vectors)
+    rows, sample = len(vocabulary.vectors), _Sample()
     occurrences, texts_with = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     others: dict[str, tuple[int, int]] = {}
-    number, words, sample = 0, 0, _Sample()
+    number, words = 0, 0
+    batches = _sampled(texts, sample)
+    each = (counts_of(batch, vocabulary) for batch in batches)
+    for part in count_all(batches) if count_all else each:
+        number, words = number + part.texts, words + part.words
+        occurrences[part.rows] += part.occurrences
+        texts_with[part.rows] += part.texts_with
+        for word, (often, having) in part.others.items():
+            before = others.get(word, (0, 0))
+            others[word] = before[0] + often, before[1] + having
+    return WordCounts(number, words, occurrences, texts_with, others, sample.texts)
+
+
+def counts_of(texts: Sequence[str], vocabulary: Vocabulary) -> TextCounts:
+    """Count the words of some texts."""
+    bags = vocabulary.bags(texts)
+    occurring, with_word = _counts(bags)
+    own = bags.ids >= 0
+    # Two tokens may share a row.
+    rows, places = np.unique(bags.ids[own], return_inverse=True)
+    occurrences, texts_with = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    np.add.at(occurrences, places, occurring[own])
+    np.add.at(texts_with, places, with_word[own])
+    others = {
+        bags.words[place]: (int(occurring[place]), int(with_word[place]))
+        for place in np.flatnonzero(~own).tolist()
+    }
+    counted = rows.astype(np.int64), occurrences, texts_with
+    return TextCounts(len(texts), bags.occurring, *counted, others)
+
+
+def _sampled(texts: Iterable[str], sample: _Sample) -> Iterator[list[str]]:
+    """Yield batches of texts, checked, and add them to a sample."""
     for batch in _batches(texts):
         check_texts(batch)
         for text in batch:
             sample.add(text)
-        bags = vocabulary.bags(batch)
-        number, words = number + len(batch), words + bags.occurring
-        occurring, with_word = _counts(bags)
-        own = bags.ids >= 0
-        # Two tokens may share a row.
-        np.add.at(occurrences, bags.ids[own], occurring[own])
-        np.add.at(texts_with, bags.ids[own], with_word[own])
-        for place in np.flatnonzero(~own).tolist():
-            word = bags.words[place]
-            before = others.get(word, (0, 0))
-            others[word] = before[0] + int(occurring[place]), before[1] + int(with_word[place])
-    return WordCounts(number, words, occurrences, texts_with, others, sample.texts)
+        yield batch
 
 
 def _counts(bags: TokenRows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -25,6 +25,7 @@ from retriever.embedders.base import (
     check_texts,
     fingerprint_of,
 )
+from retriever.embedders.static.corpus_counts import CountAll, TextCounts, counts_of
 from retriever.embedders.static.fit import Fit
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.neighbors import neighbors_of
@@ -234,6 +235,14 @@ class StaticEmbedder:
         Raises:
             InputError: an item is not a text; see `check_texts`.
         """
+        return self.fitted_in_parts(texts, lambda lists: map(self.part_of_fit, lists))
+
+    def part_of_fit(self, texts: Sequence[str]) -> TextCounts:
+        """Return the word counts of some texts: all that a fit needs, but for a sample of texts."""
+        return counts_of(texts, self._vocabulary)
+
+    def fitted_in_parts(self, texts: Iterable[str], parts: CountAll) -> StaticEmbedder:
+        """Return as `fitted`, to the last bit; see `FitsInParts`."""
         if not self._asked.needs_corpus:
             return self
         if self.needs_choice:
@@ -241,8 +250,8 @@ class StaticEmbedder:
                 texts = list(texts)
             check_texts(texts)
             numbered = (Document(str(number), text) for number, text in enumerate(texts))
-            return self.chosen_for(numbered).fitted(texts)
-        fit = fit_on(texts, self._vocabulary, self._options)
+            return self.chosen_for(numbered).fitted_in_parts(texts, parts)
+        fit = fit_on(texts, self._vocabulary, self._options, parts)
         if self._choice is not None:
             fit = replace(fit, chosen=self._choice.as_json())
         return self._copy(self._choice, fit, fit.to_bytes())

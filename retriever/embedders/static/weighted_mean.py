@@ -15,7 +15,7 @@ from indexes.text.words import text_chunks
 from retriever.embedders.base import Matrix
 from retriever.embedders.static import components, pooling
 from retriever.embedders.static.components import CommonComponents, ComponentRemoval
-from retriever.embedders.static.corpus_counts import count_words
+from retriever.embedders.static.corpus_counts import CountAll, count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
 from retriever.embedders.static.options import AUTO, StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
@@ -131,12 +131,17 @@ class WeightedMeans:
         return components.top_components(self._vocabulary.vectors, self._options.all_but_top)
 
 
-def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions) -> Fit:
-    """Fit what the options need on the texts of a corpus, read once.
+def fit_on(
+    texts: Iterable[str],
+    vocabulary: Vocabulary,
+    options: StaticOptions,
+    count_all: CountAll | None = None,
+) -> Fit:
+    """Fit what the options need on the texts of a corpus, read once; see `count_words`.
 
     Common components of texts are computed from a sample, with the final weights.
     """
-    counts, number = count_words(texts, vocabulary), options.all_but_top
+    counts, number = count_words(texts, vocabulary, count_all), options.all_but_top
     top = top_of_corpus(counts, vocabulary, number) if number else None
     fit = fit_of_counts(counts, top)
     if not options.removed:

@@ -278,7 +278,7 @@ def test_refitting_needs_a_fitted_index_and_takes_no_other_options(library):
     for name in ("plain", "words", "both"):
         message = f"Nothing is fitted in index '{name}'"
         refused(InputError, message, library.build, name, refit=True)
-    message = "no other option than an embedder"
+    message = "no other option than an embedder and workers"
     refused(InputError, message, library.build, "rare", ann="HNSW8", refit=True)
     message = "made by another embedder than axes"
     refused(MismatchError, message, library.build, "rare", Axes(), refit=True)

@@ -285,11 +285,10 @@ def test_workers_that_are_none_are_refused(wrong):
         executor_of(wrong)
 
 
-def test_workers_embed_only(tmp_path):
+def test_workers_are_refused_for_bm25(tmp_path):
     with library(tmp_path / "library", compass(5)) as collection:
-        for options in ({"lexical": True}, {"embedder": Axes(), "refit": True}):
-            with pytest.raises(InputError, match="Workers embed documents"):
-                collection.build("vectors", workers=2, **options)
+        with pytest.raises(InputError, match="workers would not speed up: leave --workers"):
+            collection.build("vectors", workers=2, lexical=True)
 
 
 def test_a_folder_that_workers_do_not_share_is_noticed(tmp_path):

@@ -115,6 +115,15 @@ def test_codes_stay_in_the_file_but_those_of_fast_scan(factory, is_mapped, rows,
     assert any(start <= found < stop for start, stop in spans) is is_mapped
 
 
+@pytest.mark.parametrize("factory", ["PQ16x4fs", "IVF16,PQ16x4fs", "SQ8"])
+def test_the_first_block_may_have_no_live_row(factory, rows, queries):
+    index = build(factory, 32, rows, rows[0].keys)
+    assert index.rows == len(rows[1].keys)
+    assert index.search(queries, 5).keys.tolist() == (
+        build(factory, 32, rows[1:]).search(queries, 5).keys.tolist()
+    )
+
+
 def test_a_flat_faiss_index_equals_brute_force(rows, queries):
     flat = build("Flat", 32, rows)
     assert flat.search(queries, 5).keys.tolist() == exact.search(queries, rows, 5).keys.tolist()
