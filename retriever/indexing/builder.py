@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,6 @@ from retriever.embedders.base import (
     IMAGE,
     ChoosesOptions,
     Embedder,
-    FitsInParts,
     Fittable,
     HasNotes,
     Matrix,
@@ -60,9 +58,8 @@ from retriever.indexing.info import CHOSEN, IMAGES, UNREACHABLE, asked_of, recal
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.indexing.workers import (
     DocumentEncoder,
-    PartOfFit,
     WorkerEmbedder,
-    parts_by_workers,
+    fitted,
     passages_of_task,
 )
 from retriever.rerankers.base import Reranker
@@ -286,19 +283,16 @@ class _Source:
         """Fit the embedder on the corpus if needed; return what the catalog keeps of it."""
         attributes: dict[str, Any] = {}
         if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
-            unfitted = self.embedder
+            loaded = self.embedder
             if isinstance(self.embedder, ChoosesOptions) and self.embedder.needs_choice:
                 self.embedder = self.embedder.chosen_for(self.store.corpus.documents())
             contents = read(IMAGE in modalities_of(self.embedder))
             # `zip` draws a number only after a content: the next number is the count of those read.
             numbers = itertools.count()
             read_ones = (content for content, _ in zip(contents, numbers, strict=False))
-            if self.executor is not None and isinstance(self.embedder, FitsInParts):
-                load = PartOfFit(WorkerEmbedder.of(unfitted, self.store.folder))
-                parts = partial(parts_by_workers, self.executor, load, self.embedder.part_of_fit)
-                self.embedder = self.embedder.fitted_in_parts(read_ones, parts)
-            else:
-                self.embedder = self.embedder.fitted(read_ones)
+            passages, folder = self.store.count_passages(), self.store.folder
+            own = (passages, folder, self.executor, loaded)
+            self.embedder = fitted(self.embedder, read_ones, *own)
             attributes["fitted"] = {"documents": self.store.count(), "texts": next(numbers)}
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pickle
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,8 +27,9 @@ from retriever.indexing.fingerprints import differences
 RAY = "ray"
 # Passages in a task, unless the embedder says fewer (`task_passages`): of static vectors, a second.
 PASSAGES = 8192
-# Characters of a corpus that are read for a fit before workers are started.
-FEW_CHARACTERS = 64 << 20
+# A corpus of fewer passages is read for a fit here: to count the words of so many takes as long
+# as workers take to start (benchmarks/README.md).
+FITTED_PASSAGES = 250_000
 
 
 def executor_of(workers: int | str) -> Executor:
@@ -59,6 +58,27 @@ def executor_of(workers: int | str) -> Executor:
     from indexes.pipeline.executors.processes import ProcessExecutor
 
     return ProcessExecutor(int(kind))
+
+
+def fitted(
+    embedder: Fittable,
+    texts: Iterable[Any],
+    passages: int,
+    folder: Path,
+    executor: Executor | None,
+    loaded: Embedder,
+) -> Embedder:
+    """Return an embedder fitted on the texts of so many passages, read by workers where it pays.
+
+    They read parts of the corpus with the embedder as it was `loaded`, before it chose options. The
+    fit is the same to the last bit.
+    """
+    if executor is None or not isinstance(embedder, FitsInParts) or passages < FITTED_PASSAGES:
+        return embedder.fitted(texts)
+    load = _PartOfFit(WorkerEmbedder.of(loaded, folder))
+    what = f"the texts that {loaded.name} is fitted to"
+    parts = partial(mapped, executor, load, what=what, most=passages)
+    return embedder.fitted_in_parts(texts, parts)
 
 
 def passages_of_task(embedder: Embedder) -> int:
@@ -130,7 +150,7 @@ class DocumentEncoder:
 
 
 @dataclass(frozen=True)
-class PartOfFit:
+class _PartOfFit:
     """Loads what reads parts of a corpus in a worker, for a fit."""
 
     embedder: WorkerEmbedder
@@ -139,24 +159,3 @@ class PartOfFit:
         """Load the embedder; return its `part_of_fit`."""
         part: Callable[[Sequence[str]], Any] = cast(FitsInParts, self.embedder()).part_of_fit
         return part
-
-
-def parts_by_workers(
-    executor: Executor,
-    load: PartOfFit,
-    here: Callable[[Sequence[str]], Any],
-    lists: Iterator[Sequence[str]],
-) -> Iterator[Any]:
-    """Yield the part of a fit of each list of texts: by workers, or few `here`."""
-    first, size = list[Sequence[str]](), 0
-    for texts in lists:
-        first.append(texts)
-        size += sum(map(len, texts))
-        if size >= FEW_CHARACTERS:
-            break
-    else:
-        yield from map(here, first)
-        return
-    every = chain(first, lists)
-    # How many lists there are is known at their end.
-    yield from mapped(executor, load, every, what="the texts of a fit", most=sys.maxsize)

@@ -38,6 +38,7 @@ FEWER = {
         "copy": ("kill",),
         "import": ("power",),
         "workers": ("kill", "ENOSPC"),
+        "workers-refit": ("kill",),
         "sync": ("kill", "power"),
         "update": ("kill",),
     },

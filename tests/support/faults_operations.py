@@ -14,8 +14,10 @@ import indexes.ingest.batches
 import indexes.lexical.segments
 import indexes.pipeline.ann_builder
 import indexes.pipeline.builder
+import indexes.pipeline.structure_parts
 import indexes.vectors.approximate
 import retriever.indexing.workers
+from indexes.pipeline.executors.inline import InlineExecutor
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import Matrix
 from tests.support.fittable import Rare
@@ -65,6 +67,11 @@ def small() -> None:
     indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
     indexes.pipeline.builder.COMMIT_SECONDS = 0.0
     retriever.indexing.workers.PASSAGES = 4
+    # Workers also read texts for a fit, and fill structures.
+    retriever.indexing.workers.FITTED_PASSAGES = 0
+    indexes.pipeline.structure_parts.LEAST_NUMBERS = 0
+    indexes.pipeline.structure_parts.PART_ROWS = 4
+    InlineExecutor.is_elsewhere = True
     indexes.pipeline.ann_builder.TAIL_ROWS = indexes.pipeline.ann_builder.TAIL_SHARE = 0
     indexes.lexical.segments.SMALL_ROWS = 3
     indexes.vectors.approximate.QUERIES = 2
@@ -259,6 +266,15 @@ def _fitted(collection: Collection) -> None:
     collection.add(NEW[1:2])
 
 
+def _fitted_in_cells(collection: Collection) -> None:
+    """As `_fitted`, with a structure that workers can fill."""
+    collection.add(BASE)
+    collection.build("flat", RARE)
+    collection.build("cells", vectors="flat", ann="IVF4,SQ8")
+    collection.delete([])  # sweeps
+    collection.add(NEW[1:2])
+
+
 def _from_source(collection: Collection) -> None:
     """Two sources share a document; a third has none of its own."""
     collection.index_fields("kind")
@@ -335,6 +351,9 @@ OPERATIONS = {
     "tune": Operation(_tunable, _tune),
     "sync": Operation(_from_source, _sync),
     "update": Operation(_indexed_from_source, _update),
+    "workers-refit": Operation(
+        _fitted_in_cells, lambda c, extra: c.build("flat", RARE, refit=True, workers=1)
+    ),
     "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
 }
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import islice
 
 import numpy as np
 
@@ -33,7 +34,14 @@ class Rare(Axes):
         return None if self.weights is None else json.dumps([self.option, self.weights]).encode()
 
     def fitted(self, texts):
-        counts = Counter(word for text in texts for word in set(text.split()))
+        return self.fitted_in_parts(texts, lambda lists: map(self.part_of_fit, lists))
+
+    def part_of_fit(self, texts):
+        return Counter(word for text in texts for word in set(text.split()))
+
+    def fitted_in_parts(self, texts, parts):
+        waiting = iter(texts)
+        counts = sum(parts(iter(lambda: list(islice(waiting, 2)), [])), Counter())
         return self._with([1 / (1 + counts[word]) for word in self.words])
 
     def with_parameters(self, parameters):

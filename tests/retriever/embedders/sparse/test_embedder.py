@@ -80,6 +80,11 @@ def test_queries_by_idf_count_each_token_by_its_rarity_in_the_corpus(folder, pla
     [row] = fitted.encode_queries(["river river water"])
     wanted = {number["river"]: math.log1p(2.5 / 2.5), number["water"]: math.log1p(3.5 / 1.5)}
     assert {place: row[place] for place in np.flatnonzero(row).tolist()} == pytest.approx(wanted)
+    in_parts = embedder.fitted_in_parts(
+        ["river", "river bank", "bank bank", "water"],
+        lambda lists: [embedder.part_of_fit([text]) for some in lists for text in some][::-1],
+    )
+    assert in_parts.parameters == fitted.parameters
     again = embedder.with_parameters(fitted.parameters)
     assert again.fingerprint == fitted.fingerprint != embedder.fingerprint
     np.testing.assert_array_equal(again.encode_queries(TEXTS), fitted.encode_queries(TEXTS))

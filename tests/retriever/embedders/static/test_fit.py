@@ -1,5 +1,7 @@
 """Fits on a corpus: counts by hand, deterministic bytes, reading them back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import DamageError, InputError
 from retriever.embedders import StaticEmbedder
-from retriever.embedders.base import Fittable
+from retriever.embedders.base import FitsInParts, Fittable
 from retriever.embedders.static import corpus_counts as counting
 from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights
@@ -71,6 +73,31 @@ def test_batch_size_does_not_change_the_counts(vocabulary, texts, characters):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "BATCH_CHARACTERS", characters)
         assert fit_of_counts(count_words(iter(texts), vocabulary), None).to_bytes() == expected
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(CORPUS), max_size=9), st.integers(1, 40))
+def test_parts_that_are_counted_in_any_order_give_the_same_fit(path, texts, characters):
+    for options in FITTABLE:
+        embedder = StaticEmbedder(path, **options)
+        assert isinstance(embedder, FitsInParts)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(counting, "BATCH_CHARACTERS", characters)
+            found = embedder.fitted_in_parts(
+                texts, lambda lists, one=embedder: [*map(one.part_of_fit, lists)][::-1]
+            )
+        assert found.parameters == embedder.fitted(texts).parameters
+
+
+def test_words_built_from_subwords_are_counted_in_parts(vocabulary):
+    parts = [counting.counts_of(CORPUS[:2], vocabulary), counting.counts_of(CORPUS[2:], vocabulary)]
+    others = [{"owl": (2, 1), "elk": (1, 1)}, {"owl": (3, 2)}]
+    parts = [replace(part, others=some) for part, some in zip(parts, others, strict=True)]
+    for order in (parts, parts[::-1]):
+        counts = count_words(CORPUS, vocabulary, lambda lists, order=order: [*lists] and order)
+        assert counts.others == {"owl": (5, 3), "elk": (1, 1)}
+        assert counts.occurrences.tolist() == [1, 2, 2, 1]
+        assert counts.sample == CORPUS
 
 
 def test_a_long_corpus_is_sampled_evenly(vocabulary, monkeypatch):
