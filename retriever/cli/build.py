@@ -17,6 +17,7 @@ from retriever.cli.options import (
     index_option,
     library,
     recall,
+    workers,
 )
 from retriever.cli.output import SETTINGS, note, print_json, progress_bar
 from retriever.cli.update import build_all
@@ -76,11 +77,7 @@ if TYPE_CHECKING:
     "index with -o: index_type HNSW, M 16, ef 128.",
 )
 @recall("Share of the 10 nearest that a structure has to find. Default with auto: 0.98.")
-@click.option(
-    "--workers",
-    metavar="N|ray[:ADDRESS]",
-    help="Embed with N processes, or with the machines of a Ray cluster: ray starts one here.",
-)
+@workers("Embed, fit, and fill a large structure with")
 @click.option(
     "--refit",
     is_flag=True,

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retriever.cli.options import as_json, index_option, library, no_index, training_seed
+from retriever.cli.options import (
+    as_json,
+    index_option,
+    library,
+    no_index,
+    training_seed,
+    workers,
+)
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     "--precision",
     help="Precision of the teacher: float32, bfloat16 or int8. Default: its own.",
 )
+@workers("Let the teacher read on")
 @training_seed
 @no_index
 @click.option("--queries", metavar="FILE", help="Evaluate student and teacher on these queries.")
@@ -43,6 +51,7 @@ def distill(
     seconds: float | None,
     texts: int | None,
     precision: str | None,
+    workers: str | None,
     seed: int,
     no_index: bool,
     queries: str | None,
@@ -71,6 +80,7 @@ def distill(
             seconds=seconds,
             texts=texts,
             precision=precision,
+            workers=workers,
             seed=seed,
             build=not no_index,
             queries=read_queries(queries) if queries else None,

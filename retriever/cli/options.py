@@ -90,6 +90,12 @@ def recall(says: str, default: float | None = None) -> Option:
     return click.option("--recall", type=share, default=default, help=says)
 
 
+def workers(what: str) -> Option:
+    """Return the option `--workers`; `what` says what they do."""
+    says = f"{what} N processes, or the machines of a Ray cluster: ray starts one here."
+    return click.option("--workers", metavar="N|ray[:ADDRESS]", help=says)
+
+
 def qrels(says: str = "", *, required: bool = False, multiple: bool = False) -> Option:
     """Return the option `--qrels`."""
     says = f"Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.{says}"

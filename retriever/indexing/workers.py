@@ -14,7 +14,7 @@ from indexes.pipeline.calls import mapped
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.executors.base import Executor
 from retriever.embedders import Embedder, load_embedder
-from retriever.embedders.base import FitsInParts, Fittable, vector_fingerprint
+from retriever.embedders.base import FitsInParts, Fittable, Matrix, vector_fingerprint
 from retriever.indexing.embedder_pool import (
     CUSTOM,
     embedder_record,
@@ -30,6 +30,8 @@ PASSAGES = 8192
 # A corpus of fewer passages is read for a fit here: to count the words of so many takes as long
 # as workers take to start (benchmarks/README.md).
 FITTED_PASSAGES = 250_000
+# A list of texts that is read for a fit at once has about so many, or more.
+LEAST_TEXTS = 1_000
 
 
 def executor_of(workers: int | str) -> Executor:
@@ -77,7 +79,8 @@ def fitted(
         return embedder.fitted(texts)
     load = _PartOfFit(WorkerEmbedder.of(loaded, folder))
     what = f"the texts that {loaded.name} is fitted to"
-    parts = partial(mapped, executor, load, what=what, most=passages)
+    most = -(-passages // LEAST_TEXTS)
+    parts = partial(mapped, executor, load, what=what, most=most)
     return embedder.fitted_in_parts(texts, parts)
 
 
@@ -147,6 +150,17 @@ class DocumentEncoder:
     def __call__(self) -> Encode:
         """Load the embedder; return what encodes documents with it."""
         return partial(encode, self.embedder())
+
+
+@dataclass(frozen=True)
+class QueryEncoder:
+    """Loads what encodes queries in a worker."""
+
+    embedder: WorkerEmbedder
+
+    def __call__(self) -> Callable[[Sequence[str]], Matrix]:
+        """Load the embedder; return its `encode_queries`."""
+        return self.embedder().encode_queries
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import numpy as np
 
 from indexes.document import Document
 from indexes.errors import InputError
+from indexes.pipeline.calls import mapped
+from indexes.pipeline.executors.base import Executor
 from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
@@ -23,6 +25,7 @@ from retriever.embedders.base import Matrix, vector_fingerprint
 from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.indexing.builds import BuildReport
+from retriever.indexing.workers import QueryEncoder, WorkerEmbedder, executor_of
 from retriever.training.checkpoint import Checkpoint, read_facts
 from retriever.training.distillation.evaluate import (
     StudentScores,
@@ -39,7 +42,12 @@ from retriever.training.distillation.student import (
     initial_table,
     with_means,
 )
-from retriever.training.distillation.teacher import Budget, at_precision, check_similarity
+from retriever.training.distillation.teacher import (
+    Budget,
+    EncodeAll,
+    at_precision,
+    check_similarity,
+)
 from retriever.training.distillation.tokenizer import bags_of, student_tokenizer, token_texts
 from retriever.training.distillation.training_texts import (
     general_sentences,
@@ -119,6 +127,7 @@ def distill(
     build: bool = True,
     queries: Mapping[str, str] | None = None,
     qrels: Qrels | None = None,
+    workers: int | str | None = None,
     stages: Stages | None = None,
 ) -> DistillReport:
     """Fit a table of token vectors to the embedder of an index, on the collection's texts.
@@ -134,6 +143,9 @@ def distill(
     `StaticEmbedding`, which loads without this library. An index `name` over it is built unless
     `build` is false. `Collection.build(..., vectors=teacher, queries_by=name)` makes it encode the
     queries for its teacher's vectors. With `queries` and `qrels`, both are evaluated.
+
+    With `workers`, as in `Collection.build`, the teacher reads on several processes or machines,
+    many tokens or texts at least: of the default, some 30,000 and 2,000.
 
     The same call resumes an interrupted distillation with the texts encoded so far, and does not
     repeat a finished one. The same seed, `texts` and precision give the same table on any machine,
@@ -157,7 +169,9 @@ def distill(
     test_set = (
         None if queries is None or qrels is None else judged_test_set(library, queries, qrels)
     )
-    work = _Distilling(TrainingJob(library, name), teacher, seed, recipe, stages or silent_stages)
+    executor = None if workers is None else executor_of(workers)
+    job = TrainingJob(library, name)
+    work = _Distilling(job, teacher, seed, recipe, stages or silent_stages, executor)
     report = work.run(budget, precision, indexed=build)
     student = StaticEmbedder(report.path)
     if build:
@@ -179,6 +193,7 @@ class _Distilling:
     seed: int
     recipe: FitOptions
     stages: Stages
+    executor: Executor | None = None
 
     def run(self, budget: Budget, precision: str | None, *, indexed: bool) -> DistillReport:
         """Fit the student and put it in its folder, unless the same one is there."""
@@ -241,9 +256,19 @@ class _Distilling:
         passages = self._passages()
         unread = not_among(texts, passages.texts)
         encoders = token_teacher.encode_queries, teacher.encode_queries
-        reader = Teacher(teacher.name, teacher.dim, *encoders)
+        workers = self._by_workers(token_teacher), self._by_workers(teacher)
+        reader = Teacher(teacher.name, teacher.dim, *encoders, *workers)
         reading = read(folder, names, counts, unread, reader, budget, self.stages)
         return _Encoded(tokenizer, reading, passages, own, documents)
+
+    def _by_workers(self, teacher: Embedder) -> EncodeAll | None:
+        """Return what encodes texts by workers; None without."""
+        if self.executor is None:
+            return None
+        load = QueryEncoder(WorkerEmbedder.of(teacher, self.job.library.path))
+        what = f"the texts that {teacher.name} reads"
+        executor = self.executor
+        return lambda lists, most: mapped(executor, load, lists, what=what, most=most)
 
     def _fit(
         self, work: Checkpoint, encoded: _Encoded, identity: Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError, pluralize
 from retriever.embedders.base import Matrix
-from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
+from retriever.training.distillation.teacher import (
+    Budget,
+    Encode,
+    EncodeAll,
+    TeacherVectors,
+    encode_with_budget,
+)
 from retriever.training.job import Stages
 
 # The share of the seconds for tokens before the texts. The most frequent ones come first.
@@ -19,17 +25,20 @@ TOKEN_SHARE = 0.5
 # Fewer texts leave none to hold out.
 FEWEST_TEXTS = 20
 
-Encode = Callable[[Sequence[str]], Matrix]
-
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher: its name, its dimension, and its encoders of single tokens and of texts."""
+    """A teacher: its name, its dimension, and its encoders of single tokens and of texts.
+
+    There may be workers that do the same.
+    """
 
     name: str
     dim: int
     encode_tokens: Encode
     encode_texts: Encode
+    tokens_by_workers: EncodeAll | None = None
+    texts_by_workers: EncodeAll | None = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +79,17 @@ def read(
 
     def tokens_within(seconds: float | None) -> TeacherVectors:
         with stages(f"encoding single tokens with {teacher.name}") as progress:
-            encode, within = teacher.encode_tokens, Budget(seconds)
-            return encode_with_budget(folder, "tokens", distinct, encode, within, progress)
+            encode, workers = teacher.encode_tokens, teacher.tokens_by_workers
+            return encode_with_budget(
+                folder, "tokens", distinct, encode, Budget(seconds), progress, workers
+            )
 
     share = None if budget.seconds is None else budget.seconds * TOKEN_SHARE
     tokens = tokens_within(share)
     with stages(f"encoding sentences with {teacher.name}") as progress:
-        encode, left = teacher.encode_texts, Budget(_left(budget, tokens), budget.texts)
-        found = encode_with_budget(folder, "texts", texts, encode, left, progress)
+        encode, workers = teacher.encode_texts, teacher.texts_by_workers
+        left = Budget(_left(budget, tokens), budget.texts)
+        found = encode_with_budget(folder, "texts", texts, encode, left, progress, workers)
     if len(tokens.texts) < len(distinct):
         tokens = tokens_within(_left(budget, found))
     rows, unread = _rows(names, tokens, teacher.dim)

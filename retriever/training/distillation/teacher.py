@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter as clock
@@ -23,6 +25,12 @@ from retriever.embedders.base import Matrix, similarity_of
 TEXTS = 2_000
 FIRST_BATCH, LARGEST_BATCH = 64, 2048
 BATCH_SECONDS = 4.0
+# Fewer texts are encoded here: workers take some seconds to load a model, as these do to be read.
+WORKER_TEXTS, WORKER_BATCH = 1_000, 64
+
+Encode = Callable[[Sequence[str]], Matrix]
+# Encodes lists of texts, about so many, by workers that draw them; yields their vectors in order.
+EncodeAll = Callable[[Iterator[Sequence[str]], int], Generator[Matrix, None, None]]
 
 
 @dataclass(frozen=True)
@@ -68,43 +76,83 @@ class TeacherVectors:
     seconds: float
 
 
+class _Batches:
+    """Batches of texts within a budget, each drawn when somebody is free to encode it.
+
+    They are of one `size`, or else as large as the speed so far suggests. `seconds` were spent
+    until `since`; `drawn` are those whose vectors are still to come.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], done: int, budget: Budget, seconds: float, size: int | None
+    ) -> None:
+        self._texts, self._next, self._budget = texts, done, budget
+        self._grows, self._size = size is None, size or FIRST_BATCH
+        self.seconds, self.since = seconds, clock()
+        self.drawn = deque[list[str]]()
+
+    def __iter__(self) -> Iterator[list[str]]:
+        while self._next < len(self._texts):
+            # Workers are asked for more while others still encode.
+            waited = clock() - self.since if self.drawn else 0.0
+            if self._budget.is_spent(self.seconds + waited, self._next):
+                return
+            count = self._budget.fitting(self._size, self._next)
+            batch = list(self._texts[self._next : self._next + count])
+            self._next += len(batch)
+            self.drawn.append(batch)
+            yield batch
+
+    def note(self, count: int, spent: float) -> None:
+        """Note that `count` texts more are encoded and saved, in `spent` seconds of encoding."""
+        self.seconds += spent
+        if self._grows:
+            time = min(BATCH_SECONDS, self._budget.left(self.seconds))
+            fitting = int(count * time / max(spent, 1e-3))
+            self._size = max(FIRST_BATCH // 2, min(fitting, 4 * count, LARGEST_BATCH))
+        self.since = clock()
+
+
 def encode_with_budget(
     folder: Path,
     name: str,
     texts: Sequence[str],
-    encode: Callable[[Sequence[str]], Matrix],
+    encode: Encode,
     budget: Budget,
     progress: Progress,
+    by_workers: EncodeAll | None = None,
 ) -> TeacherVectors:
     """Encode texts in order until the budget is spent.
 
     A batch that has begun is completed; the last ones are as small as the time that is left. Every
     few seconds of work are saved in the folder as `NAME-00000.npy`, with the checksum of the texts
     in a JSON file. The parts of an earlier call are reused as far as their texts are the same and
-    within the budget.
+    within the budget. Many texts are encoded `by_workers`, if there are any, in batches of one
+    size; the seconds of a part are those since the one before.
     """
     parts = list(_saved(folder, name, texts))
-    seconds = sum(part.seconds for part in parts)
     done = sum(len(part.texts) for part in parts)
-    size = FIRST_BATCH
-    while done < len(texts) and not budget.is_spent(seconds, done):
-        batch = list(texts[done : done + budget.fitting(size, done)])
-        started = clock()
-        vectors = encode(batch)
-        part = TeacherVectors(batch, vectors, clock() - started)
-        _save(folder, name, len(parts), part)
-        parts.append(part)
-        seconds, done = seconds + part.seconds, done + len(batch)
-        time = min(BATCH_SECONDS, budget.left(seconds))
-        fitting = int(len(batch) * time / max(part.seconds, 1e-3))
-        size = max(FIRST_BATCH // 2, min(fitting, 4 * len(batch), LARGEST_BATCH))
-        progress(*_progress(budget, seconds, done, len(texts)))
+    seconds, left = sum(part.seconds for part in parts), budget.fitting(len(texts), 0) - done
+    if by_workers and left >= WORKER_TEXTS:
+        batches = _Batches(texts, done, budget, seconds, WORKER_BATCH)
+        encoded = by_workers(iter(batches), -(-left // WORKER_BATCH))
+    else:
+        batches = _Batches(texts, done, budget, seconds, None)
+        encoded = (encode(some) for some in batches)
+    with contextlib.closing(encoded):
+        for vectors in encoded:
+            part = TeacherVectors(batches.drawn.popleft(), vectors, clock() - batches.since)
+            _save(folder, name, len(parts), part)
+            parts.append(part)
+            done += len(part.texts)
+            batches.note(len(part.texts), part.seconds)
+            progress(*_progress(budget, batches.seconds, done, len(texts)))
     if not parts:
         return TeacherVectors([], np.zeros((0, 0), np.float32), 0.0)
     vectors = np.concatenate([part.vectors for part in parts])
     # An interrupted call with a larger budget may have encoded more.
     taken = budget.fitting(done, 0)
-    return TeacherVectors(list(texts[:taken]), vectors[:taken], seconds)
+    return TeacherVectors(list(texts[:taken]), vectors[:taken], batches.seconds)
 
 
 def _progress(budget: Budget, seconds: float, done: int, total: int) -> tuple[int, int]:
