@@ -11,11 +11,22 @@ from pathlib import Path
 
 import pytest
 
+import indexes.pipeline.structure_parts
+import retriever.indexing.workers
 from indexes.errors import WorkerError
 from retriever import Collection, HashingEmbedder
 from tests.indexes.pipeline.test_workers import CHILD, built, is_running, wait_for
+from tests.support.fittable import Rare
 from tests.support.toy import Axes
-from tests.support.workers import Absent, Deadly, Waiting, compass, files_of, library, small_tasks
+from tests.support.workers import (
+    Absent,
+    Deadly,
+    Waiting,
+    compass,
+    files_of,
+    library,
+    small_tasks,
+)
 
 pytest.importorskip("ray", reason="needs the extra 'ray'")
 pytestmark = [
@@ -111,6 +122,37 @@ def test_machines_of_a_cluster_write_the_same_files_though_one_is_lost(tmp_path,
         loser.join()
     assert len(cluster.worker_nodes) == 2
     assert found == expected
+
+
+def test_machines_read_for_a_fit_and_fill_a_structure(tmp_path, cluster, monkeypatch):
+    monkeypatch.setattr(retriever.indexing.workers, "FITTED_PASSAGES", 0)
+    monkeypatch.setattr(indexes.pipeline.structure_parts, "LEAST_NUMBERS", 0)
+    monkeypatch.setattr(indexes.pipeline.structure_parts, "PART_ROWS", 100)
+    small_tasks(monkeypatch, 200)
+    words = {f"d{n}": "north " * (n % 23 + 1) + "east " * (n % 19 + 1) for n in range(400)}
+    documents, found = compass(400, **words), []
+    for workers in (None, f"ray:{cluster.address}"):
+        with library(tmp_path / f"library-{workers is None}", documents) as collection:
+            collection.build("rare", Rare(), ann="IVF2,SQ8", workers=workers)
+            store = collection._store
+            files = [store.embedding("rare").fitted.file, store.index("rare").file]
+            assert collection.verify().ok
+            found.append([(collection.path / file).read_bytes() for file in files])
+            found[-1] += files_of(collection.path)
+    assert found[0] == found[1]
+
+
+@pytest.mark.model
+def test_a_model_writes_the_same_files_with_as_many_threads(tmp_path, cluster, monkeypatch):
+    from retriever import ContextualEmbedder
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray sets it for an actor of one core
+    monkeypatch.setattr(ContextualEmbedder, "task_passages", 16)
+    minilm = ContextualEmbedder("all-MiniLM-L6-v2", device="cpu", runtime="torch")
+    documents = compass(40, d3="The sea is dark at night.", d30="An owl hunts at night. " * 40)
+    here = built(tmp_path / "here", documents, minilm, 1)
+    assert built(tmp_path / "ray", documents, minilm, f"ray:{cluster.address}") == here
+    assert len(here[0]) > 40 * 384 * 4
 
 
 def test_a_build_goes_on_where_a_killed_one_stopped(tmp_path, cluster):
