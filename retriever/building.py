@@ -107,7 +107,9 @@ class Building(Updates):
         `workers`, documents are embedded by so many processes of this machine, or by those of a Ray
         cluster: `ray` starts one here, `ray:ADDRESS` joins one, whose machines share the
         collection's folder. The vectors are the same for every number of workers. One that dies is
-        replaced; whatever dies, the next call takes over all that was finished.
+        replaced; whatever dies, the next call takes over all that was finished. Workers also read a
+        large corpus for a fit, and those of a cluster fill a large structure that was trained here:
+        both are then the same to the last bit.
 
         Raises:
             InputError: none or several of these were given, the corpus is empty, FAISS rejects the
