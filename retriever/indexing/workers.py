@@ -27,9 +27,10 @@ from retriever.indexing.fingerprints import differences
 RAY = "ray"
 # Passages in a task, unless the embedder says fewer (`task_passages`): of static vectors, a second.
 PASSAGES = 8192
-# A corpus of fewer passages is read for a fit here: to count the words of so many takes as long
-# as workers take to start (benchmarks/README.md).
-FITTED_PASSAGES = 250_000
+# A corpus of fewer passages is read for a fit here: reading them takes longer than counting their
+# words, so that workers save some 10 seconds of a million, and take some to start
+# (benchmarks/README.md).
+FITTED_PASSAGES = 1_000_000
 # A list of texts that is read for a fit at once has about so many, or more.
 LEAST_TEXTS = 1_000
 

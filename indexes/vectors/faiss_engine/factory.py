@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from indexes.errors import InputError
+from indexes.errors import InputError, WorkerError
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, Keys, Matrix
 from indexes.vectors.blocks import Block, count_live, live, rows_of
 from indexes.vectors.engine import Fill
@@ -174,7 +174,10 @@ def _merge_all(index: Any, parts: Iterator[bytes], keys: Keys) -> None:
     for part in parts:
         merge(inner, part)
     clear_padding(inner)
-    assert inner.ntotal == len(keys)
+    if inner.ntotal != len(keys):
+        raise WorkerError(
+            f"Workers have added {inner.ntotal:,} vectors of {len(keys):,}. Run the same again."
+        )
     faiss.copy_array_to_vector(keys, index.id_map)
     index.ntotal = inner.ntotal
 

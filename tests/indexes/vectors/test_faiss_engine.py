@@ -7,11 +7,11 @@ import faiss
 import numpy as np
 import pytest
 
-from indexes.errors import DamageError, InputError, MismatchError
+from indexes.errors import DamageError, InputError, MismatchError, WorkerError
 from indexes.pipeline.ann_builder import mark_stale
 from indexes.vectors import approximate, exact
 from indexes.vectors.blocks import Block
-from indexes.vectors.engines import engine_of
+from indexes.vectors.engines import FAISS, engine_of
 from indexes.vectors.faiss_engine.factory import build, check_factory
 from indexes.vectors.faiss_engine.index import load
 from retriever import Document, HashingEmbedder
@@ -22,6 +22,7 @@ FACTORIES = [
     *("HNSW32", "IVF16,Flat", "IVF16,SQ8", "IVF16,PQ8x4fs,RFlat", "IVF16_HNSW8,Flat"),
     *("PCA16,Flat", "OPQ2_16,IVF8,PQ8x4", "SQ8", "PQ8x4", "Flat", *REFINED),
 ]
+SCALAR, NONE = {"factory": "SQ8"}, np.empty(0, np.int64)
 # FAISS would crash on these.
 WITH_ZERO = ["HNSW0", "IVF0,Flat", "IVF16,PQ8x0", "IVF16,FlatPanorama0", "RQ0x4", "RR0,Flat"]
 
@@ -122,6 +123,13 @@ def test_the_first_block_may_have_no_live_row(factory, rows, queries):
     assert index.search(queries, 5).keys.tolist() == (
         build(factory, 32, rows[1:]).search(queries, 5).keys.tolist()
     )
+
+
+def test_parts_that_lack_vectors_are_refused(rows):
+    def fill(trained, deleted):
+        yield FAISS.part(trained, rows[:1], deleted)
+
+    refused(WorkerError, "added 700 vectors of 2,000", FAISS.build, SCALAR, 32, rows, NONE, fill)
 
 
 def test_a_flat_faiss_index_equals_brute_force(rows, queries):
