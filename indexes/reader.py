@@ -27,8 +27,10 @@ from indexes.search.searchers import SearcherCache
 from indexes.search.snapshot import Snapshot
 from indexes.storage.files import size_of
 from indexes.vectors.blocks import Block, count_live, live
-from indexes.vectors.engines import engine_of
+from indexes.vectors.engines import engine_of, remote_engine_of
 from indexes.vectors.faiss_engine.kernels import survive_forks
+from indexes.vectors.remote.index import FilterSupport, filter_support
+from indexes.vectors.remote.index import read as read_remote
 from indexes.vectors.shards import keys_of, live_rows, open_shards, tail_of
 
 Answer = TypeVar("Answer")
@@ -266,6 +268,18 @@ class Reader:
         with self.catalog.reading():
             shards = self.registry.shards(index.embedding)
             return live_rows(tail_of(index, shards), self.corpus.tombstones())
+
+    def remote_filters(self, index: IndexRow) -> FilterSupport | None:
+        """Return which filters the server of an index evaluates; None if it has none, or none yet.
+
+        Nothing is asked of the server; a damaged file says nothing, either.
+        """
+        if index.file is None or remote_engine_of(index.definition) is None:
+            return None
+        with contextlib.suppress(DamageError), self.catalog.reading():
+            reference = read_remote(self.folder / index.file).reference
+            return filter_support(reference, self.corpus.content())
+        return None
 
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """Return the search parameters of an index for `k` neighbors, by the engine's names."""

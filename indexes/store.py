@@ -465,7 +465,7 @@ class Store(Reader):
         if path.suffix != REMOTE_SUFFIX:
             return True
         rows = [row for row in self.registry.indexes() if remote_engine_of(row.definition)]
-        used = {read_remote(self.folder / row.file)[0].name for row in rows if row.file}
+        used = {read_remote(self.folder / row.file).reference.name for row in rows if row.file}
         return discard(path, used)
 
     def _leftovers(self) -> list[Path]:

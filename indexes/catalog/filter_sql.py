@@ -88,11 +88,11 @@ def values_of(metadata: Mapping[str, Any], field: tuple[str, ...]) -> list[tuple
             return []
         value = value[label]
     items = value if isinstance(value, list | tuple) and value else [value]
-    rows = list(dict.fromkeys(_stored(item) for item in items))
+    rows = list(dict.fromkeys(stored(item) for item in items))
     return [*rows, (SEVERAL, 0)] if len(rows) > 1 else rows
 
 
-def _stored(value: Any) -> tuple[int, Any]:
+def stored(value: Any) -> tuple[int, Any]:
     """Return the kind of a value of metadata or of a filter, and what SQLite compares."""
     # A bool is an int in Python, so it is tested first.
     if value is None:
@@ -119,7 +119,7 @@ def _all(parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int]) -> Sql
     between = []
     for low in [part for part in parts if _bounds(part, (">", ">="))]:
         for high in [part for part in parts if _bounds(part, ("<", "<="))]:
-            same = low.field == high.field and _stored(low.value)[0] == _stored(high.value)[0]
+            same = low.field == high.field and stored(low.value)[0] == stored(high.value)[0]
             same = same and not large_numbers((low.value, high.value))
             if same and low.field in indexed and low in parts and high in parts:
                 between.append(_between(low, high, indexed))
@@ -138,7 +138,7 @@ def _between(
     low: FieldCondition, high: FieldCondition, indexed: Mapping[tuple[str, ...], int]
 ) -> Sql:
     """Find documents with a value between both, or with several where each bound is met by one."""
-    number, (kind, least), (_, most) = indexed[low.field], _stored(low.value), _stored(high.value)
+    number, (kind, least), (_, most) = indexed[low.field], stored(low.value), stored(high.value)
     found = "documents.document IN (SELECT document FROM field_values WHERE field = ? AND kind = ?"
     each, values = _joined(" AND ", (low, high), indexed, empty="1")
     return (
@@ -153,7 +153,7 @@ def _values(wanted: FieldCondition | OneOf) -> tuple[Any, ...]:
 
 def _tests(wanted: FieldCondition | OneOf) -> _Tests:
     by_kind: dict[int, list[Any]] = {}
-    for kind, value in map(_stored, _values(wanted)):
+    for kind, value in map(stored, _values(wanted)):
         by_kind.setdefault(kind, []).append(value)
     tests: _Tests = {}
     for kind, of_kind in by_kind.items():

@@ -12,6 +12,7 @@ import numpy as np
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
+from indexes.catalog.descriptions import Descriptions
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.images import NO_TEXT
@@ -305,7 +306,8 @@ class Checker:
         structure = engine_of(index.definition).load(path, index.definition, embedding.dim)
         shards = self.registry.shards(embedding.number)
         if isinstance(structure, RemoteIndex):
-            structure.verify(open_shards(shards, embedding, self.folder))
+            blocks = open_shards(shards, embedding, self.folder)
+            structure.verify(blocks, Descriptions(self.catalog))
         held = [keys_of(shard) for shard in shards if shard.first_key < index.stop_key]
         return structure.rows, structure.keys, np.concatenate([np.empty(0, np.int64), *held])
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.descriptions import Descriptions
 from indexes.catalog.records import ASKED, AUTO, EmbeddingRow, IndexRow, ShardRow, kind_of
-from indexes.errors import InputError, RetrieverError
+from indexes.errors import DamageError, InputError, RetrieverError
 from indexes.neighbors import Keys, Matrix
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.session import WriteSession
@@ -23,6 +24,7 @@ from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import automatic, engine_of, remote_engine_of
 from indexes.vectors.nodes import duplicates
 from indexes.vectors.remote.engine import ENGINE
+from indexes.vectors.remote.index import read as read_remote
 from indexes.vectors.shards import live_rows, open_shards, tail_of
 from indexes.vectors.tuning import tune
 
@@ -161,8 +163,15 @@ class AnnBuilder:
         later = live_rows(tail_of(index, shards), deleted)
         gone = index.rows - (live_rows(shards, deleted) - later)
         if remote_engine_of(index.definition):  # what has changed is sent, and nothing else
-            return later == gone == 0
+            return later == gone == 0 and self._has_metadata(index)
         return max(later, gone) <= max(TAIL_ROWS, TAIL_SHARE * index.rows)
+
+    def _has_metadata(self, index: IndexRow) -> bool:
+        """Return whether no document has changed since an index on a server was built."""
+        with contextlib.suppress(DamageError):
+            kept = read_remote(self.writer.folder / str(index.file))
+            return kept.reference.content == self.writer.corpus.content()
+        return False
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Return whether an index lacks live rows, or has others."""
@@ -202,8 +211,9 @@ class AnnBuilder:
                 index = engine.build(planned.definition, embedding.dim, blocks, deleted, fill)
             else:
                 before, path = self._file_of(planned), self.writer.folder / file
+                described = Descriptions(self.writer.catalog)
                 index = remote.update(
-                    before, path, planned.definition, embedding.dim, blocks, deleted
+                    before, path, planned.definition, embedding.dim, blocks, deleted, described
                 )
             definition = engine.settled(planned.definition, embedding.dim)
             asked = definition.get(ASKED)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.catalog.filters import Filter
 from indexes.neighbors import Keys, is_among
 from indexes.vectors.blocks import Block, count_live, rows_of
 from indexes.vectors.engine import Mask, VectorIndex
@@ -68,10 +69,34 @@ class KeySet:
 
 @dataclass(frozen=True)
 class AllowList:
-    """The keys that pass a filter; `name` identifies the filter and the generation."""
+    """The keys that pass a filter; `name` identifies the filter and the generation.
+
+    They are found when they are first needed, inside a transaction at the generation `content` of
+    the documents: an engine that evaluates the filter `where` itself needs none.
+    """
 
     name: str
-    allowed: KeySet
+    find: Callable[[], KeySet]
+    where: Filter | None = None
+    content: int = -1
+    _found: list[KeySet] = field(default_factory=list)
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the keys were needed before."""
+        return bool(self._found)
+
+    @property
+    def allowed(self) -> KeySet:
+        """The keys, as a set."""
+        if not self._found:
+            self._found.append(self.find())
+        return self._found[0]
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return self.allowed.size if self.is_found else 0
 
     @property
     def keys(self) -> Keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -36,11 +37,13 @@ from indexes.search.prefilter import AllowList, KeySet, Prefilter, prefilter_of
 from indexes.storage.files import verify
 from indexes.vectors import approximate
 from indexes.vectors.blocks import Block, join_small, rows_of
-from indexes.vectors.engine import VectorIndex
+from indexes.vectors.engine import FilterNotSeenError, Mask, VectorIndex
 from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
 from indexes.vectors.exact import search as brute_force
 from indexes.vectors.shards import open_shard, tail_of, to_map
+
+_LOG = logging.getLogger("retriever.search")
 
 File = TypeVar("File")
 
@@ -91,6 +94,8 @@ class VectorSearcher:
         `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
         the same vectors. Errors as in `neighbors.normalize_queries` and `validate_k`.
         """
+        if allowed and not exact and (found := self._pushed(queries, k, allowed)) is not None:
+            return found
         prefilter, structure = self.prefilter(allowed), self.structure
         if exact or structure is None or prefilter.few is not None:
             return self._brute_force(queries, k, prefilter)
@@ -102,12 +107,47 @@ class VectorSearcher:
         mask = prefilter.mask(structure, self.blocks)
         if mask and not structure.supports_filter(mask):
             return self._brute_force(queries, k, prefilter)
+        if allowed:
+            _LOG.debug("'%s': the keys that pass the filter were given to it", self.index.name)
         unit = self._normalized(queries)
         found = approximate.candidates(structure, unit, k, self.embedding.similarity, mask)
         parts = [approximate.rescored(structure, found, unit, k, self.blocks, mask)]
         if self.unseen:
             parts.append(brute_force(queries, self.unseen, k, prefilter.hidden(self.unseen)))
         return self._filled_up(merge(parts, k), queries, k, prefilter)
+
+    def _pushed(self, queries: Matrix, k: int, allowed: AllowList) -> Neighbors | None:
+        """Return what the engine finds that evaluates a filter itself; None if it does not."""
+        mask, structure = self._pushed_mask(allowed), self.structure
+        if mask is None or structure is None:
+            return None
+        if len(queries) > QUERY_ROWS:
+            starts = range(0, len(queries), QUERY_ROWS)
+            return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
+        unit = self._normalized(queries)
+        try:
+            found = approximate.candidates(structure, unit, k, self.embedding.similarity, mask)
+        except FilterNotSeenError:
+            return None
+        _LOG.debug("'%s': its server evaluated the filter", self.index.name)
+        found = approximate.rescored(structure, found, unit, k, self.blocks, mask)
+        counts = np.count_nonzero(found.keys != NO_KEY, axis=1)[unit.any(axis=1)]
+        if len(counts) and counts.min() >= k:  # the usual case: no need to know how many pass it
+            return Neighbors(found.keys[:, :k], found.scores[:, :k])
+        return self._filled_up(found, queries, k, self.prefilter(allowed))
+
+    def _pushed_mask(self, allowed: AllowList) -> Mask | None:
+        """Return the mask with which the engine evaluates a filter; None if it does not.
+
+        Nor where its keys are known and so few that they are searched here.
+        """
+        structure, where = self.structure, allowed.where
+        if structure is None or where is None or self.unseen:
+            return None
+        if allowed.is_found and self.prefilter(allowed).few is not None:
+            return None
+        hidden = self._all_live.mask(structure, self.blocks)
+        return structure.pushed(where, allowed.content, hidden)
 
     def _near(
         self, structure: VectorIndex, queries: Matrix, k: int, prefilter: Prefilter
@@ -180,7 +220,9 @@ class VectorSearcher:
             del self._prefilters[oldest], sizes[oldest]
 
     def count(self, allowed: AllowList | None = None) -> int:
-        """Return the number of passages that a search can find."""
+        """Return the number of passages that a search can find, at most."""
+        if allowed and self._pushed_mask(allowed):  # whose keys need not be known
+            return self._all_live.rows
         return self.prefilter(allowed).rows
 
     def scores(self, queries: Matrix, keys: Keys) -> Matrix:
@@ -207,6 +249,8 @@ class VectorSearcher:
         return normalize_queries(queries, self.embedding.dim, self.embedding.similarity)
 
     def _brute_force(self, queries: Matrix, k: int, prefilter: Prefilter) -> Neighbors:
+        if prefilter is not self._all_live:
+            _LOG.debug("'%s': what passes the filter is searched exactly", self.index.name)
         if prefilter.few is not None:
             return brute_force(queries, prefilter.few, k)
         hidden = prefilter.hidden(self.blocks)
@@ -348,9 +392,13 @@ class SearcherCache:
             found = self._allowed.get(where.key)
         if found is None:
             # The name identifies the filter and the state of the documents.
-            found = AllowList(f"{content} {where.key}", KeySet.of(self._corpus.matching(where)))
+            find = partial(self._matching, where)
+            found = AllowList(f"{content} {where.key}", find, where, content)
             self._keep(content, where.key, found)
         return found
+
+    def _matching(self, where: Filter) -> KeySet:
+        return KeySet.of(self._corpus.matching(where))
 
     def notes_on(self, name: str, make: Callable[[Corpus], tuple[str, ...]]) -> tuple[str, ...]:
         """Return what a function says about the documents; kept by name until one changes."""
@@ -371,7 +419,7 @@ class SearcherCache:
             self._allowed[name] = allowed
             while (
                 len(self._allowed) > KEPT_FILTERS
-                or sum(one.allowed.size for one in self._allowed.values()) > KEPT_FILTER_BYTES
+                or sum(one.size for one in self._allowed.values()) > KEPT_FILTER_BYTES
             ):
                 del self._allowed[next(iter(self._allowed))]
 

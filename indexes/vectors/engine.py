@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.catalog.filters import Filter
 from indexes.neighbors import Keys, Matrix, Neighbors
 from indexes.vectors.blocks import Block
 from indexes.vectors.nodes import Nodes
@@ -55,6 +56,23 @@ class Mask:
         return self.visible.nbytes + self.nodes.heads.nbytes
 
 
+class FilterNotSeenError(Exception):
+    """An index cannot evaluate a filter now: others have changed what it knows of the documents."""
+
+
+class Described(Protocol):
+    """The metadata of the documents of keys, at one state of a collection."""
+
+    content: int
+    """The generation that changed a document last."""
+
+    def digests(self, keys: Keys) -> Keys:
+        """Return a number for each of some keys, ascending, that changes with its metadata."""
+
+    def metadata(self, keys: Keys) -> Iterator[Mapping[str, Any]]:
+        """Yield the metadata of each of some keys, ascending."""
+
+
 class VectorIndex(Protocol):
     """An index over vectors, built or loaded; searched by several threads at once."""
 
@@ -84,6 +102,7 @@ class VectorIndex(Protocol):
 
         Raises:
             InputError: `k` is not a positive integer, or the engine refuses.
+            FilterNotSeenError: for a mask of `pushed`; then its keys have to be listed.
         """
 
     def expand(self, found: Neighbors, k: int, mask: Mask | None = None) -> Neighbors:
@@ -91,6 +110,14 @@ class VectorIndex(Protocol):
 
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask of this index that hides some keys (ascending); None if it has none."""
+
+    def pushed(self, where: Filter, content: int, hidden: Mask | None) -> Mask | None:
+        """Return a mask with which the engine evaluates a filter itself, on metadata that it has.
+
+        None if it cannot do so exactly, or not for the state of the documents of which `content` is
+        the generation: then the keys that the filter leaves are found here, for `mask`. It also
+        hides what the mask `hidden` of this index does. Its `visible` is what may be found at most.
+        """
 
     @property
     def visits_all(self) -> bool:
@@ -137,12 +164,14 @@ class IndexEngine(Protocol):
         blocks: Sequence[Block],
         deleted: Keys,
         fill: Fill | None = None,
+        described: Described | None = None,
     ) -> VectorIndex:
         """Train and fill an index over all rows, without `deleted` keys (ascending).
 
         With `fill`, it is filled by others where the engine can merge what they return.
         All blocks have the same similarity, for which the index has to find the nearest: of unit
-        vectors for the cosine, else of vectors as they are.
+        vectors for the cosine, else of vectors as they are. An engine that evaluates filters takes
+        the metadata from `described`; see `VectorIndex.pushed`.
 
         Raises:
             InputError: an invalid definition, too few vectors to train on, or too little memory.

@@ -43,7 +43,7 @@ def remote_engine_of(definition: Definition) -> RemoteEngine | None:
 def discard(path: Path, used: Collection[str]) -> bool:
     """Remove the collection on a server of a file that no row names; return whether it is gone."""
     try:
-        kind = read(path)[0].engine.partition(":")[0]
+        kind = read(path).reference.engine.partition(":")[0]
     except DamageError:
         return True
     return kind not in SERVERS or SERVERS[kind].discard(path, used)

@@ -23,6 +23,7 @@ from indexes.neighbors import COSINE
 from indexes.progress import PEAK_MEMORY, RECALL, SEARCH_TIME
 from indexes.store import Store
 from indexes.vectors.remote.engine import ENGINE
+from indexes.vectors.remote.index import FilterSupport
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import TextReport
@@ -54,6 +55,8 @@ CONTEXTUAL = "contextual"
 CONTEXTUAL_KINDS = {"elmo": CONTEXTUAL}
 # Learned sparse vectors are of a transformer, too, at least those of documents.
 CONTEXTUAL_FAMILIES = (CONTEXTUAL, "sparse")
+# Fields that are named of those on which a server evaluates no filter.
+SHOWN_FIELDS = 5
 # In an embedding's attributes: its embedder takes images.
 IMAGES = "images"
 
@@ -94,7 +97,8 @@ class IndexInfo:
     it was built or tuned; None without one. `recall_asked` is the one that its search parameters
     were chosen for, None if they were not; a search then took `search_seconds` of processor time.
     `automatic` says that the structure is chosen by the number of vectors; `engine` is the server
-    that holds it, if one does. `tail` of its `rows` came later and are searched exactly.
+    that holds it, if one does, and `filters` says what becomes of filters. `tail` of its `rows`
+    came later and are searched exactly.
     """
 
     name: str
@@ -136,6 +140,7 @@ class IndexInfo:
     search_seconds: float | None = None
     automatic: bool = False
     engine: str = ""
+    filters: str = ""
     tail: int = 0
     only_images: int = 0
     runtime: RuntimeChoice | None = None
@@ -358,10 +363,22 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         search_seconds=index.report[SEARCH_TIME] / 1e9 if SEARCH_TIME in index.report else None,
         automatic=bool(index.definition.get(AUTO)),
         engine=str(index.definition.get(ENGINE, "")),
+        filters=_filters(store.remote_filters(index)),
         tail=store.tail(index),
         only_images=counts.only_images if images else 0,
         runtime=_runtime(store, index, embedding),
     )
+
+
+def _filters(support: FilterSupport | None) -> str:
+    """Return what becomes of filters, of an index on a server; empty for others."""
+    if support is None:
+        return ""
+    if not support.is_current:
+        return "sent as keys until it is built again"
+    fields = support.left_out
+    shown = ", ".join(fields[:SHOWN_FIELDS]) + (", ..." if len(fields) > SHOWN_FIELDS else "")
+    return f"evaluated by its server{f', not on: {shown}' if fields else ''}"
 
 
 def _runtime(store: Store, index: IndexRow, embedding: EmbeddingRow) -> RuntimeChoice | None:

@@ -6,6 +6,7 @@ FAISS passes it in `test_engine_contract.py`, Milvus in `test_milvus.py`.
 import numpy as np
 import pytest
 
+from indexes.catalog.filters import AllOf, AnyOf, Exists, FieldCondition, Not, OneOf
 from indexes.errors import InputError
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, NO_KEY
 from indexes.vectors import exact
@@ -14,6 +15,7 @@ from indexes.vectors.blocks import Block
 
 DIM, ROWS = 16, 400
 NONE = np.empty(0, np.int64)
+CONTENT = 7
 
 
 def blocks_of(similarity=COSINE, rows=ROWS):
@@ -44,8 +46,47 @@ def recall(index, blocks, queries, k=10, hidden=NONE):
     )
 
 
-def check_engine(engine, definition, folder, least=0.9):
-    """Run the contract of an engine over a definition; `least` is the recall that it must reach."""
+class Described:
+    """Metadata of keys, at the state `CONTENT`."""
+
+    content = CONTENT
+
+    def digests(self, keys):
+        return keys % 5
+
+    def metadata(self, keys):
+        return map(metadata_of, keys.tolist())
+
+
+def metadata_of(key):
+    place = {"x.y": {"é": key % 7 - 3}}
+    tags = [f"t{key % 3}", 'a "quoted" \\', key % 4]
+    return {"n": key / 2, "tags": tags, "in": place, **({"rare": None} if key % 35 == 0 else {})}
+
+
+FILTERS = (
+    (FieldCondition(("n",), ">", 200), lambda key: key > 400),
+    (FieldCondition(("tags",), "=", "t1"), lambda key: key % 3 == 1),
+    (OneOf(("tags",), ("t0", 1)), lambda key: key % 3 == 0 or key % 4 == 1),
+    (FieldCondition(("tags",), "!=", 3), lambda key: key % 4 != 3),
+    (FieldCondition(("in", "x.y", "é"), "<=", -1.5), lambda key: key % 7 in (0, 1)),
+    (Not(Exists(("rare",))), lambda key: key % 35),
+    (
+        AnyOf((FieldCondition(("rare",), "=", None), OneOf(("n",), (60.5,)))),
+        lambda key: key % 35 == 0 or key == 121,
+    ),
+    (AllOf((FieldCondition(("tags",), ">=", "t2"), Exists(("in",)))), lambda key: key % 3 == 2),
+    (FieldCondition(("tags",), "=", 'a "quoted" \\'), lambda key: True),
+    (AllOf(()), lambda key: True),
+    (FieldCondition(("n",), "=", "121"), lambda key: False),
+)  # fmt: skip
+
+
+def check_engine(engine, definition, folder, least=0.9, *, pushes=False):
+    """Run the contract of an engine over a definition.
+
+    `least` is the recall that it must reach; `pushes` says that it evaluates filters itself.
+    """
     engine.check(definition, DIM)
     for similarity in (COSINE, DOT, EUCLIDEAN):
         blocks = blocks_of(similarity)
@@ -59,6 +100,7 @@ def check_engine(engine, definition, folder, least=0.9):
             check_file(engine, definition, index, folder, queries)
     check_deleted(engine, definition, least)
     check_equal_vectors(engine, definition)
+    check_filters(engine, definition, least, pushes=pushes)
 
 
 def check_finds(index, blocks, queries, least):
@@ -150,3 +192,35 @@ def check_equal_vectors(engine, definition):
     index = engine.build(definition, DIM, [blocks[0], equal], NONE)
     found = search(index, vectors[10:11], 30, [blocks[0], equal], None)
     assert found.keys[0].tolist() == equal.keys[10:40].tolist()
+
+
+def check_filters(engine, definition, least, *, pushes):
+    """A filter that is evaluated there leaves what the same filter as a list of keys leaves."""
+    blocks = blocks_of()
+    keys = np.concatenate([block.keys for block in blocks])
+    index = engine.build(definition, DIM, blocks, NONE, described=Described())
+    plain = engine.build(definition, DIM, blocks, NONE)
+    for where, passes in FILTERS:
+        passing = np.array([bool(passes(key)) for key in keys.tolist()])
+        pushed = index.pushed(where, CONTENT, None)
+        assert (pushed is not None) == pushes
+        # Not for another state of the documents, nor where it was not given their metadata.
+        assert index.pushed(where, CONTENT + 1, None) is None
+        assert plain.pushed(where, CONTENT, None) is None
+        check_filter(index, blocks, keys[~passing], pushed or index.mask(keys[~passing]), least)
+        hidden = index.mask(keys[::4])
+        if pushes and index.supports_filter(hidden):
+            left = np.union1d(keys[~passing], keys[::4])
+            check_filter(index, blocks, left, index.pushed(where, CONTENT, hidden), least)
+
+
+def check_filter(index, blocks, hidden, mask, least):
+    queries = near(blocks)
+    if mask is not None and index.supports_filter(mask):
+        found = index.search(queries, 10, mask).keys
+        assert not np.isin(found, hidden).any()
+        true = exact.search(queries, blocks, 5, hidden).keys
+        mine = search(index, queries, 5, blocks, mask).keys
+        pairs = zip(true, mine, strict=True)
+        hits = [np.isin(one[one != NO_KEY], other).sum() for one, other in pairs]
+        assert sum(hits) >= least * (true != NO_KEY).sum()

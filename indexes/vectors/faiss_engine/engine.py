@@ -10,7 +10,7 @@ import faiss
 
 from indexes.neighbors import Keys
 from indexes.vectors.blocks import Block
-from indexes.vectors.engine import Definition, Fill
+from indexes.vectors.engine import Definition, Described, Fill
 from indexes.vectors.faiss_engine.automatic import automatic_factory
 from indexes.vectors.faiss_engine.factory import build, check_factory
 from indexes.vectors.faiss_engine.index import FaissIndex, load
@@ -48,8 +48,9 @@ class FaissEngine:
         blocks: Sequence[Block],
         deleted: Keys,
         fill: Fill | None = None,
+        described: Described | None = None,
     ) -> FaissIndex:
-        """Train and fill an index; see `factory.build`."""
+        """Train and fill an index; see `factory.build`. FAISS knows no metadata."""
         parameters = SearchParameters.of(definition)
         with computing():
             return build(str(definition["factory"]), dim, blocks, deleted, parameters, fill)

@@ -17,6 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.catalog.filters import Filter
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import (
     NO_KEY,
@@ -100,6 +101,9 @@ class FaissIndex:
         if not len(self._nodes.keys):  # no node has several
             return Neighbors(found.keys[:, :k], found.scores[:, :k])
         return (mask.nodes if mask else self._nodes).expand(found, k)
+
+    def pushed(self, where: Filter, content: int, hidden: Mask | None) -> None:
+        """Return nothing: FAISS knows no metadata."""
 
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""

@@ -1,4 +1,4 @@
-"""Milvus as a server of vectors: collections with a key, a vector and an index of the vectors."""
+"""Milvus as a server of vectors: collections with a key, a vector, an index of it, and fields."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ import numpy as np
 
 from indexes.errors import EngineError, InputError
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, Keys, Matrix, Neighbors, nothing
+from indexes.vectors.milvus_engine.expressions import FIELDS, KEY, VECTOR, expression
+from indexes.vectors.remote.conditions import Condition
+from indexes.vectors.remote.fields import Row
 from indexes.vectors.remote.server import Chosen, Shape, Structure, batches
 
 # The user's name and password, `user:password`, or a token. Not in the catalog, which is copied.
@@ -23,7 +26,6 @@ TOKEN = "MILVUS_TOKEN"
 # How long is waited for a connection, for a search, and for a structure to be built.
 CONNECT_SECONDS, CALL_SECONDS, BUILD_SECONDS = 5.0, 20.0, 3600.0
 POLLED_SECONDS = 0.2
-KEY, VECTOR = "key", "vector"
 # Cosines are inner products of unit vectors.
 METRICS = {COSINE: "IP", DOT: "IP", EUCLIDEAN: "L2"}
 SIMILARITY = "retriever.similarity"
@@ -101,6 +103,7 @@ class MilvusServer:
             schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
             schema.add_field(KEY, DataType.INT64, is_primary=True)
             schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=shape.dim)
+            schema.add_field(FIELDS, DataType.JSON)
             client.create_collection(
                 name,
                 schema=schema,
@@ -124,7 +127,8 @@ class MilvusServer:
         described = self._described(name) or {"fields": [], "properties": {}}
         fields = {field["name"]: field for field in described["fields"]}
         width = fields.get(VECTOR, {}).get("params", {}).get("dim", 0) if KEY in fields else 0
-        return int(width), str(described["properties"].get(SIMILARITY, ""))
+        similarity = described["properties"].get(SIMILARITY, "") if FIELDS in fields else ""
+        return int(width), str(similarity)
 
     def _described(self, name: str) -> Mapping[str, Any] | None:
         with self._asking("describe a collection") as client:
@@ -138,12 +142,17 @@ class MilvusServer:
                     return None
                 raise
 
-    def upsert(self, name: str, keys: Keys, vectors: Matrix) -> None:
-        """Add vectors, or replace those of their keys."""
+    def expression(self, condition: Condition) -> str:
+        """Return a condition as a boolean expression."""
+        return expression(condition)
+
+    def upsert(self, name: str, keys: Keys, vectors: Matrix, rows: Sequence[Row]) -> None:
+        """Add vectors and the fields of their rows, or replace those of their keys."""
+        names = (KEY, VECTOR, FIELDS)
         with self._asking("take vectors") as client:
-            rows = zip(keys.tolist(), vectors, strict=True)
-            while some := list(islice(rows, INSERTED_AT_ONCE)):
-                data = [{KEY: key, VECTOR: vector} for key, vector in some]
+            entities = zip(keys.tolist(), vectors, rows, strict=True)
+            while some := list(islice(entities, INSERTED_AT_ONCE)):
+                data = [dict(zip(names, entity, strict=True)) for entity in some]
                 client.upsert(name, data, timeout=3 * CALL_SECONDS)
 
     def delete(self, name: str, keys: Keys) -> None:
@@ -202,15 +211,15 @@ class MilvusServer:
             out.scores[row, : len(hits)] = scores if metric == "IP" else np.negative(scores)
         return out
 
-    def fetch(self, name: str, keys: Keys) -> tuple[Keys, Matrix]:
-        """Return those of some keys that are there, ascending, and their vectors."""
+    def fetch(self, name: str, keys: Keys) -> tuple[Keys, Matrix, Sequence[Row]]:
+        """Return those of some keys that are there, ascending, with their vectors and fields."""
+        wanted = [KEY, VECTOR, FIELDS]
         with self._asking("return vectors") as client:
-            rows = client.query(
-                name, ids=keys.tolist(), output_fields=[KEY, VECTOR], timeout=CALL_SECONDS
-            )
+            rows = client.query(name, ids=keys.tolist(), output_fields=wanted, timeout=CALL_SECONDS)
         rows = sorted(rows, key=lambda row: int(row[KEY]))
         found = np.array([row[KEY] for row in rows], np.int64)
-        return found, np.array([row[VECTOR] for row in rows], np.float32)
+        vectors = np.array([row[VECTOR] for row in rows], np.float32)
+        return found, vectors, [row[FIELDS] for row in rows]
 
     def count(self, name: str) -> int:
         """Return how many vectors there are."""
@@ -274,10 +283,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _filter(chosen: Chosen | None) -> str:
-    if chosen is None or not len(chosen.keys):
+    if chosen is None:
         return ""
-    keys = np.array2string(chosen.keys, separator=",", threshold=len(chosen.keys) + 1)
-    return f"{KEY} {'' if chosen.shown else 'not '}in {' '.join(keys.split())}"
+    parts = [] if chosen.expression is None else [str(chosen.expression)]
+    if len(chosen.keys):
+        keys = np.array2string(chosen.keys, separator=",", threshold=len(chosen.keys) + 1)
+        parts.append(f"{KEY} {'' if chosen.shown else 'not '}in {' '.join(keys.split())}")
+    return " and ".join(parts)
 
 
 @cache

@@ -14,14 +14,18 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import DamageError, EngineError, InputError
-from indexes.neighbors import Keys
+from indexes.neighbors import Keys, is_among
 from indexes.storage.files import new_file, repair_step
 from indexes.vectors.blocks import Block, rows_of
-from indexes.vectors.engine import Definition, Fill
+from indexes.vectors.engine import Definition, Described, Fill
+from indexes.vectors.nodes import NO_KEYS
+from indexes.vectors.remote.fields import Known, Row, row_of
 from indexes.vectors.remote.index import (
     MARKS,
+    METADATA,
     OWNER,
     SUFFIX,
+    Kept,
     Reference,
     RemoteIndex,
     live_keys,
@@ -64,18 +68,16 @@ class RemoteEngine:
     def parameters(self, definition: Definition, dim: int, k: int) -> dict[str, float]:
         """Return the search parameters for `k` neighbors, by the server's names."""
         server, structure = self._server(definition), self._structure(definition)
-        none = Reference("", "", "", "", "")
+        none = Kept(Reference("", "", "", "", ""), np.empty(0, np.int64))
         search = definition.get("search", {})
-        return RemoteIndex(server, none, np.empty(0, np.int64), dim, structure, search).parameters(
-            k
-        )
+        return RemoteIndex(server, none, dim, structure, search).parameters(k)
 
     def load(self, path: Path, definition: Definition, dim: int) -> RemoteIndex:
         """Read what is kept of an index; the server is asked when it is searched."""
-        reference, keys = read(path)
+        kept = read(path)
         server, structure = self._server(definition), self._structure(definition)
         search = definition.get("search", {})
-        return RemoteIndex(server, reference, keys, dim, structure, search, path)
+        return RemoteIndex(server, kept, dim, structure, search, path)
 
     def build(
         self,
@@ -84,11 +86,11 @@ class RemoteEngine:
         blocks: Sequence[Block],
         deleted: Keys,
         fill: Fill | None = None,
+        described: Described | None = None,
     ) -> RemoteIndex:
         """Build an index that no collection of ours owns, without others; see `update`."""
-        return self.update(
-            None, Path(f"/unowned/ann/index-0{SUFFIX}"), definition, dim, blocks, deleted
-        )
+        path = Path(f"/unowned/ann/index-0{SUFFIX}")
+        return self.update(None, path, definition, dim, blocks, deleted, described)
 
     def update(
         self,
@@ -98,12 +100,15 @@ class RemoteEngine:
         dim: int,
         blocks: Sequence[Block],
         deleted: Keys,
+        described: Described | None,
     ) -> RemoteIndex:
         """Build an index for the file at `path`, or bring that of the file `before` up to date.
 
-        What is new is upserted by key, and what is gone deleted; readers of the state before find
-        what they did. What is written on the server first, is noted in a file next to `path`: so
-        that of a killed build is found and removed by the next writer.
+        What is new, or has other metadata, is upserted by key, and what is gone deleted; readers of
+        the state before find what they did, with its filters as lists of keys if metadata changed.
+        What is written on the server first, is noted in a file next to `path`: so that of a killed
+        build is found and removed by the next writer. Filters are evaluated there on what
+        `described` says of the documents; without it, none is.
 
         Raises:
             InputError: there are no vectors, or the definition is invalid.
@@ -115,28 +120,33 @@ class RemoteEngine:
             raise InputError("There are no vectors to build an index of.")
         server, shape = self._server(definition), self._shape(definition, dim, blocks)
         owner, mark = _owner(path), f"{_number(path)}-{uuid.uuid4().hex}"
-        old = self._reusable(server, before, owner, shape)
+        old = self._reusable(server, before, owner, shape, described is not None)
+        kept = old or Kept(_new_reference(definition, path, mark, owner, shape), NO_KEYS)
+        name, marks = kept.reference.name, [kept.reference.mark, mark] if old else [mark]
         if old is None:
-            name = f"retriever_{re.sub('[^A-Za-z0-9]', '_', path.stem)}_{uuid.uuid4().hex}"
-            engine = str(definition[ENGINE])
-            reference = Reference(engine, name, mark, owner, shape.similarity)
-            known = keys[:0]
             if path.parent.is_dir():
                 with new_file(path.with_name(f"begun-{path.name}")) as file:
-                    file.write(reference.pack(known))
-            server.create(name, shape, {OWNER: owner, MARKS: ""})
-            marks = [mark]
-        else:
-            reference, known = replace(old[0], mark=mark), old[1]
-            marks = [old[0].mark, mark]
-        with _taken_back(server, reference.name if old is None else None):
-            self._send(server, reference.name, blocks, np.setdiff1d(keys, known))
-            if len(gone := np.setdiff1d(known, keys)):
-                server.delete(reference.name, gone)
-            server.settle(reference.name, shape)
-            server.set_properties(reference.name, {MARKS: " ".join(marks)})
+                    file.write(kept.pack())
+            server.create(name, shape, {OWNER: owner, MARKS: "", METADATA: ""})
+        digests = described.digests(keys) if described else NO_KEYS
+        known, metadata = dict(kept.reference.known), kept.reference.metadata
+        with _taken_back(server, None if old else name):
+            changed = _changed(server, kept, keys, digests)
+            if described and (not metadata or is_among(changed, kept.keys).any()):
+                metadata = uuid.uuid4().hex
+                server.set_properties(name, {METADATA: ""})
+            self._send(server, name, blocks, changed, described, known)
+            if len(gone := np.setdiff1d(kept.keys, keys)):
+                server.delete(name, gone)
+            server.settle(name, shape)
+            server.set_properties(name, {MARKS: " ".join(marks), METADATA: metadata})
+        content = described.content if described else -1
+        reference = replace(
+            kept.reference, mark=mark, metadata=metadata, content=content, known=known
+        )
+        kept = Kept(reference, keys, digests)
         search = definition.get("search", {})
-        return RemoteIndex(server, reference, keys, dim, shape.structure, search, path)
+        return RemoteIndex(server, kept, dim, shape.structure, search, path)
 
     def discard(self, path: Path, used: Collection[str]) -> bool:
         """Remove the collection of a file that no row names any more; return whether it is gone.
@@ -144,7 +154,7 @@ class RemoteEngine:
         Unless it is in use, by the names of collections, or has another owner.
         """
         with contextlib.suppress(DamageError):
-            reference, _ = read(path)
+            reference = read(path).reference
             if reference.owner == _owner(path) and reference.name not in used:
                 try:
                     self._connect(reference.engine.partition(":")[2]).drop(reference.name)
@@ -153,29 +163,42 @@ class RemoteEngine:
         return True
 
     def _reusable(
-        self, server: VectorServer, before: Path | None, owner: str, shape: Shape
-    ) -> tuple[Reference, Keys] | None:
-        """Return the collection of an earlier file, if it is ours and as it was left."""
+        self, server: VectorServer, before: Path | None, owner: str, shape: Shape, described: bool
+    ) -> Kept | None:
+        """Return what is kept of an earlier file's collection, if it is ours and as it was left."""
         if before is None:
             return None
         with contextlib.suppress(DamageError):
-            reference, keys = read(before)
-            index = RemoteIndex(server, reference, keys, shape.dim, shape.structure, {}, before)
-            if reference.owner == owner:
-                index.check()
-                whole = server.count(reference.name) >= len(keys)
+            kept = read(before)
+            reference = kept.reference
+            if reference.owner == owner and bool(reference.metadata) == described:
+                RemoteIndex(server, kept, shape.dim, shape.structure, {}, before).check()
+                whole = server.count(reference.name) >= len(kept.keys)
                 same = server.shape(reference.name) == (shape.dim, shape.similarity)
-                return (reference, keys) if whole and same else None
+                return kept if whole and same else None
         return None
 
-    def _send(self, server: VectorServer, name: str, blocks: Sequence[Block], keys: Keys) -> None:
+    def _send(
+        self,
+        server: VectorServer,
+        name: str,
+        blocks: Sequence[Block],
+        keys: Keys,
+        described: Described | None,
+        known: Known,
+    ) -> None:
+        """Upsert some keys; enter into `known` which fields their rows have."""
         for block in blocks:
             rows = rows_of(keys, block.keys)
             step = max(1, SENT_BYTES // (4 * max(1, block.vectors.shape[1])))
             for start in range(0, len(rows), step):
                 some = rows[start : start + step]
                 vectors = np.ascontiguousarray(block.vectors[some], np.float32)
-                server.upsert(name, block.keys[some], vectors)
+                fields: list[Row] = [{}] * len(some)
+                if described:
+                    metadata = described.metadata(block.keys[some])
+                    fields = [row_of(one, known) for one in metadata]
+                server.upsert(name, block.keys[some], vectors, fields)
 
     def server(self, address: str) -> VectorServer:
         """Return the server at an address; an InputError if it is none."""
@@ -189,6 +212,24 @@ class RemoteEngine:
 
     def _shape(self, definition: Definition, dim: int, blocks: Sequence[Block]) -> Shape:
         return Shape(dim, blocks[0].similarity, self._structure(definition))
+
+
+def _changed(server: VectorServer, kept: Kept, keys: Keys, digests: Keys) -> Keys:
+    """Return those of some keys that a collection lacks, or has with other metadata."""
+    same = is_among(keys, kept.keys)
+    if len(digests) and same.any():
+        if (server.properties(kept.reference.name) or {}).get(METADATA) != kept.reference.metadata:
+            return keys  # a build that was changing them did not end
+        places = np.searchsorted(kept.keys, keys[same])
+        same[same] = kept.digests[places] == digests[same]
+    return keys[~same]
+
+
+def _new_reference(
+    definition: Definition, path: Path, mark: str, owner: str, shape: Shape
+) -> Reference:
+    name = f"retriever_{re.sub('[^A-Za-z0-9]', '_', path.stem)}_{uuid.uuid4().hex}"
+    return Reference(str(definition[ENGINE]), name, mark, owner, shape.similarity)
 
 
 @contextlib.contextmanager

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from indexes.neighbors import Keys, Matrix, Neighbors
+from indexes.vectors.remote.conditions import Condition
+from indexes.vectors.remote.fields import Row
 
 Number = int | float
 
@@ -44,10 +46,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The keys that a search may find, or else those that it may not."""
+    """The keys that a search may find, or else those that it may not.
+
+    With an `expression`, a condition in the server's own form, which rows have to meet as well.
+    """
 
     keys: Keys
     shown: bool
+    expression: Any = None
 
 
 class VectorServer(Protocol):
@@ -87,8 +93,11 @@ class VectorServer(Protocol):
     def shape(self, name: str) -> tuple[int, str]:
         """Return the width of the vectors of a collection, and how they are compared."""
 
-    def upsert(self, name: str, keys: Keys, vectors: Matrix) -> None:
-        """Add vectors, or replace those of their keys."""
+    def expression(self, condition: Condition) -> Any:
+        """Return a condition as `search` takes it; None if the server has no exact equivalent."""
+
+    def upsert(self, name: str, keys: Keys, vectors: Matrix, rows: Sequence[Row]) -> None:
+        """Add vectors and the fields of their rows, or replace those of their keys."""
 
     def delete(self, name: str, keys: Keys) -> None:
         """Remove the vectors of some keys."""
@@ -107,8 +116,8 @@ class VectorServer(Protocol):
     ) -> Neighbors:
         """Return up to `k` nearest of each query by the server's own scores, best first."""
 
-    def fetch(self, name: str, keys: Keys) -> tuple[Keys, Matrix]:
-        """Return those of some keys that are there, ascending, and their vectors."""
+    def fetch(self, name: str, keys: Keys) -> tuple[Keys, Matrix, Sequence[Row]]:
+        """Return those of some keys that are there, ascending, with their vectors and fields."""
 
     def count(self, name: str) -> int:
         """Return how many vectors there are."""

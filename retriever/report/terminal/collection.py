@@ -117,6 +117,7 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
 # Shown only if some index has a value.
 SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("server of its structure", lambda index: index.engine),
+    ("filters", lambda index: index.filters),
     ("edited, found by earlier text", lambda index: f"{index.stale:,}" if index.stale else ""),
     ("fitted on", _fitted),
     ("fitted parameters, on disk", lambda i: format_bytes(i.fitted_size) if i.fitted_size else ""),

@@ -1,19 +1,30 @@
 """Indexes on a real Milvus: built, searched, brought up to date, and whatever goes wrong."""
 
+import logging
 import signal
+from itertools import count
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from indexes.errors import DamageError, EngineError, InputError, MismatchError
+from indexes.neighbors import DOT
+from indexes.search import prefilter
 from indexes.vectors.engines import engine_of, remote_definition
 from indexes.vectors.milvus_engine import server as milvus
+from indexes.vectors.milvus_engine.expressions import expression
 from indexes.vectors.remote import engine as remote
-from indexes.vectors.remote.index import MARKS
-from retriever import Collection, Document, compare
+from indexes.vectors.remote.conditions import condition_of
+from indexes.vectors.remote.index import MARKS, METADATA
+from indexes.vectors.remote.server import Shape, Structure
+from retriever import Collection, Document, Words, compare
 from tests.support import milvus_server
 from tests.support.commands import succeed
 from tests.support.engine_contract import check_engine
+from tests.support.laws import examples
+from tests.support.odd_metadata import catalog_matches, fitting, rows_of
 from tests.support.workers import Gaussian
 
 pytest.importorskip("pymilvus", reason="needs the extra 'milvus'")
@@ -92,7 +103,7 @@ def test_milvus_is_an_index_engine(server, client, tmp_path):
     definition = remote_definition(f"milvus:{server.uri}", {"M": "8", "ef": 200})
     assert definition["factory"] == "milvus:HNSW,M=8"
     assert definition["search"] == {"ef": 200}
-    check_engine(engine_of(definition), definition, tmp_path)
+    check_engine(engine_of(definition), definition, tmp_path, pushes=True)
 
 
 def test_an_index_on_milvus_answers_like_exact_search_and_follows_every_change(library, client):
@@ -118,6 +129,163 @@ def test_an_index_on_milvus_answers_like_exact_search_and_follows_every_change(l
     library.drop("remote")
     assert client.list_collections() == []
     assert library.verify().leftovers == ()
+
+
+THERE, BY_KEYS = "evaluated the filter", "keys that pass the filter"
+
+
+def way(caplog, collection, where):
+    """Which way a filter took, of a search that answers like exact search.
+
+    Few keys, as a small collection has, are asked for as many are.
+    """
+    with (
+        caplog.at_level(logging.DEBUG, "retriever.search"),
+        mock.patch.object(prefilter, "_is_few", lambda rows, *_: rows == 0),
+    ):
+        expected = answers(collection, "flat", where=where)
+        caplog.clear()
+        assert answers(collection, "remote", where=where) == expected
+    said = [one.getMessage() for one in caplog.records]
+    return {what for what in (THERE, BY_KEYS) if any(what in one for one in said)}
+
+
+def test_milvus_evaluates_filters_and_follows_changes_of_metadata_alone(library, client, caplog):
+    wheres = ({"half": "odd"}, "n < 280 and not half = even", "n >= 100 or half exists")
+    assert [way(caplog, library, where) for where in wheres] == [{THERE}] * 3
+    # Without one hit, and with fewer than are asked for: the catalog says how many there are.
+    assert answers(library, "remote", where="n = 3") == answers(library, "flat", where="n = 3")
+    assert answers(library, "remote", where="n = '3'") == [[]] * 3
+    assert "evaluated by its server" in succeed("info", str(library.path))
+    first, before = name_of(client), client.describe_collection(name_of(client))["properties"]
+    changed = [Document(one.doc_id, one.text, metadata={"half": "odd"}) for one in documents(0, 9)]
+    library.add(changed)
+    # The server has not seen it: nothing is asked of its metadata.
+    assert [way(caplog, library, where) for where in wheres[:2]] == [{BY_KEYS}] * 2
+    assert "sent as keys until it is built again" in succeed("info", str(library.path))
+    assert library.build("remote").embedded == 0
+    assert name_of(client) == first
+    after = client.describe_collection(first)["properties"]
+    assert after[METADATA] not in ("", before[METADATA])
+    assert [way(caplog, library, where) for where in wheres] == [{THERE}] * 3
+    assert library.verify().ok
+    # Documents that come and go leave the others' metadata: their name stays.
+    library.delete(["d7"])
+    library.add(documents(300, 310))
+    library.build("flat")
+    library.build("remote")
+    assert client.describe_collection(first)["properties"][METADATA] == after[METADATA]
+    assert [way(caplog, library, where) for where in wheres] == [{THERE}] * 3
+    # What a row cannot hold exactly is left to the catalog.
+    library.add([Document("d8", documents(8, 9)[0].text, metadata={"half": "odd", "n": 2**60})])
+    library.build("remote")
+    assert way(caplog, library, "n >= 100") == {BY_KEYS}
+    assert way(caplog, library, "half = odd") == {THERE}
+    assert "evaluated by its server, not on: n" in succeed("info", str(library.path))
+
+
+def test_metadata_that_change_during_a_search_are_noticed(library, client, caplog, monkeypatch):
+    name, search = name_of(client), milvus.MilvusServer.search
+    kept = client.describe_collection(name)["properties"][METADATA]
+
+    def meanwhile(*arguments):
+        found = search(*arguments)
+        client.alter_collection_properties(name, {METADATA: ""})
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(milvus.MilvusServer, "search", meanwhile)
+        assert way(caplog, library, "half = odd") == {BY_KEYS}
+    assert way(caplog, library, "half = even") == {BY_KEYS}
+    assert "others have changed its metadata" in str(library.verify().problems[0])
+    client.alter_collection_properties(name, {METADATA: kept})
+    assert way(caplog, library, "half = odd") == {THERE}
+
+
+def test_a_build_that_was_killed_while_it_changed_metadata_is_done_again(
+    library, client, caplog, monkeypatch
+):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    first = name_of(client)
+    library.add([Document("d0", documents(0, 1)[0].text, metadata={"half": "neither"})])
+    with monkeypatch.context() as patched:
+        patched.setattr(milvus.MilvusServer, "settle", die)
+        with pytest.raises(KeyboardInterrupt):
+            library.build("remote")
+    # The metadata as they were are back, which the server has in part.
+    library.add(documents(0, 1))
+    library.delete(["d5"])
+    assert way(caplog, library, "half = even") == {BY_KEYS}
+    library.build("remote")
+    assert name_of(client) == first
+    assert way(caplog, library, "half = even") == {THERE}
+    assert library.verify().ok
+
+
+def test_metadata_that_others_changed_are_found_by_verify(library, client, caplog):
+    name = name_of(client)
+    rows = client.query(name, filter="key < 290", output_fields=["key", "vector", "fields"])
+    client.upsert(name, [{**row, "fields": {"t.half": "odd"}} for row in rows])
+    (problem,) = library.verify().problems
+    assert "other metadata than the documents here" in str(problem)
+    assert library.repair().ok
+    assert way(caplog, library, "half = even and n >= 20") == {THERE}
+
+
+def test_filters_on_passages_and_on_documents_that_answer_by_an_earlier_text(
+    tmp_path, server, client, caplog
+):
+    with Collection.create(tmp_path / "library", split=Words(4)) as collection:
+        collection.add(documents(0, 60))
+        collection.build("flat", Gaussian(), ann="exact")
+        engine = {"engine": f"milvus:{server.uri}", "options": {"index_type": "FLAT"}}
+        collection.build("remote", vectors="flat", **engine)
+        assert way(caplog, collection, "half = odd") == {THERE}
+        edited = [
+            Document(one.doc_id, "w1 w2 w3 w4 w5", metadata={"half": "new"})
+            for one in documents(0, 5)
+        ]
+        collection.add(edited)
+        # Their passages of the earlier text answer, by the present metadata.
+        for where in ("half = new", "half != new", "half = odd"):
+            way(caplog, collection, where)
+        collection.build("remote")
+        collection.build("flat")
+        assert way(caplog, collection, "half != new") == {THERE}
+
+
+def test_filters_match_on_milvus_what_they_match_in_the_catalog(server, client):
+    """For rows that were just written, and again for the same rows in a file of the server's."""
+    ours, name, shape = milvus.MilvusServer(server.uri), "law", Shape(2, DOT, Structure("FLAT"))
+    ours.create(name, shape, {})
+    ours.settle(name, shape)
+    numbers, tried = count(1), []
+
+    def found(first, stop, text):
+        wanted = f"key >= {first} and key < {stop} and {text}"
+        rows = client.query(name, filter=wanted, output_fields=["key"])
+        return sorted(row["key"] - first for row in rows)
+
+    @given(case=fitting())
+    @settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
+    def law(case):
+        documents, wheres = case
+        rows, known = rows_of(documents)
+        keys = np.array([next(numbers) for _ in rows])
+        ours.upsert(name, keys, np.ones((len(rows), 2), np.float32), rows)
+        for where, expected in zip(wheres, catalog_matches(documents, wheres), strict=True):
+            if (pushed := condition_of(where, known)) is not None:
+                one = int(keys[0]), int(keys[-1]) + 1, expression(pushed)
+                assert found(*one) == expected
+                tried.append((one, expected))
+
+    law()
+    assert len(tried) > 20
+    ours.settle(name, shape)
+    for one, expected in tried:
+        assert found(*one) == expected
 
 
 def test_vectors_that_are_fitted_again_are_all_sent_again(tmp_path, server, client):
@@ -179,7 +347,9 @@ def test_a_collection_of_an_earlier_generation_is_noticed_and_built_again(librar
 def test_vectors_that_others_changed_are_found_by_verify(library, client):
     name = name_of(client)
     keys = range(1, 100)
-    client.upsert(name, [{"key": key, "vector": np.ones(32, np.float32)} for key in keys])
+    client.upsert(
+        name, [{"key": key, "vector": np.ones(32, np.float32), "fields": {}} for key in keys]
+    )
     (problem,) = library.verify().problems
     assert "other vectors than the shards here" in str(problem)
     assert library.repair().ok
