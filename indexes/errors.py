@@ -11,6 +11,7 @@
     ├── MismatchError              vectors of one embedder used with an index of another
     ├── RefusedError               a request that a service does not answer now, or to this client
     ├── EngineError                a server that holds an index: no answer, a refusal, a failure
+    │   └── FilterNotSeenError     it has other metadata: it is given keys instead of a filter
     ├── WorkerError                worker processes or machines that cannot start, or die again
     └── CollectionError            the collection's folder
         ├── NotACollectionError    the folder holds no collection
@@ -193,6 +194,10 @@ class RefusedError(RetrieverError):
 
 class EngineError(RetrieverError):
     """The server of an index does not answer in time, refuses, or fails."""
+
+
+class FilterNotSeenError(EngineError):
+    """A server cannot evaluate a filter now: a build is changing the metadata that it has."""
 
 
 class WorkerError(RetrieverError):

@@ -80,11 +80,17 @@ class AllowList:
     where: Filter | None = None
     content: int = -1
     _found: list[KeySet] = field(default_factory=list)
+    _uses: list[None] = field(default_factory=list)
 
     @property
-    def is_found(self) -> bool:
-        """Whether the keys were needed before."""
-        return bool(self._found)
+    def was_used(self) -> bool:
+        """Whether it was used before, also without its keys."""
+        return bool(self._found or self._uses)
+
+    def mark_used(self) -> None:
+        """Note that an engine has evaluated the filter."""
+        if not self._uses:
+            self._uses.append(None)
 
     @property
     def allowed(self) -> KeySet:
@@ -96,7 +102,7 @@ class AllowList:
     @property
     def size(self) -> int:
         """Bytes of memory."""
-        return self.allowed.size if self.is_found else 0
+        return sum(found.size for found in self._found)
 
     @property
     def keys(self) -> Keys:

@@ -19,6 +19,7 @@ from indexes.catalog.database import Catalog
 from indexes.catalog.filters import Filter
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.catalog.registry import Registry, gaps
+from indexes.errors import FilterNotSeenError
 from indexes.lexical.bm25 import LexicalIndex, Terms
 from indexes.lexical.bm25 import load as load_lexical
 from indexes.lexical.options import LexicalOptions
@@ -37,7 +38,7 @@ from indexes.search.prefilter import AllowList, KeySet, Prefilter, prefilter_of
 from indexes.storage.files import verify
 from indexes.vectors import approximate
 from indexes.vectors.blocks import Block, join_small, rows_of
-from indexes.vectors.engine import FilterNotSeenError, Mask, VectorIndex
+from indexes.vectors.engine import Mask, VectorIndex
 from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
 from indexes.vectors.exact import search as brute_force
@@ -59,6 +60,9 @@ GRAPH_ROWS, CELL_ROWS, OF_MANY = (100, 100), (35, 85), 1 / 7
 BRIEF_NUMBERS, BRIEF_ROWS = 1 << 20, 1 << 17
 # Memory-mapped files that are kept open: each takes one of 1,024 that most processes may open.
 MOST_MAPPED = 512
+# In a collection of no more passages, the keys that pass a filter are found before it is left to a
+# server: in 0.1 s, where Milvus reads the fields of as many rows in 0.4 s.
+FOUND_HERE = 1_000_000
 KEPT_FILTERS = 32
 KEPT_NOTES = 1000
 KEPT_FILTER_BYTES = 64 << 20
@@ -130,6 +134,7 @@ class VectorSearcher:
         except FilterNotSeenError:
             return None
         _LOG.debug("'%s': its server evaluated the filter", self.index.name)
+        allowed.mark_used()
         found = approximate.rescored(structure, found, unit, k, self.blocks, mask)
         counts = np.count_nonzero(found.keys != NO_KEY, axis=1)[unit.any(axis=1)]
         if len(counts) and counts.min() >= k:  # the usual case: no need to know how many pass it
@@ -139,12 +144,16 @@ class VectorSearcher:
     def _pushed_mask(self, allowed: AllowList) -> Mask | None:
         """Return the mask with which the engine evaluates a filter; None if it does not.
 
-        Nor where its keys are known and so few that they are searched here.
+        Nor where it leaves so few keys that they are searched here. In a small collection, these
+        are found in less time than a server reads its rows; in any, if a filter is used again.
         """
         structure, where = self.structure, allowed.where
         if structure is None or where is None or self.unseen:
             return None
-        if allowed.is_found and self.prefilter(allowed).few is not None:
+        if structure.pushed(where, allowed.content, None) is None:
+            return None
+        found_here = allowed.was_used or self._all_live.rows <= FOUND_HERE
+        if found_here and self.prefilter(allowed).few is not None:
             return None
         hidden = self._all_live.mask(structure, self.blocks)
         return structure.pushed(where, allowed.content, hidden)

@@ -56,10 +56,6 @@ class Mask:
         return self.visible.nbytes + self.nodes.heads.nbytes
 
 
-class FilterNotSeenError(Exception):
-    """An index cannot evaluate a filter now: others have changed what it knows of the documents."""
-
-
 class Described(Protocol):
     """The metadata of the documents of keys, at one state of a collection."""
 

@@ -161,8 +161,10 @@ class MilvusServer:
             for some in batches(keys, KEYS_AT_ONCE):
                 client.delete(name, ids=some.tolist(), timeout=CALL_SECONDS)
 
-    def settle(self, name: str, shape: Shape) -> None:
+    def settle(self, name: str, shape: Shape) -> str:
         """Wait until all that was written is in the index, and that is loaded.
+
+        Return the time of Milvus's clock at which it was written, or nothing.
 
         A new collection is loaded at the end: else Milvus answers from an interim index, which
         finds less, and goes on with it for a while.
@@ -182,6 +184,7 @@ class MilvusServer:
                 time.sleep(POLLED_SECONDS)
             if is_new:
                 client.load_collection(name, timeout=BUILD_SECONDS)
+        return _last_written(urlsplit(self._uri).netloc, name)
 
     def search(
         self,
@@ -191,8 +194,13 @@ class MilvusServer:
         k: int,
         parameters: Mapping[str, float],
         chosen: Chosen | None,
+        point: str,
     ) -> Neighbors:
-        """Return up to `k` nearest of each query, best first."""
+        """Return up to `k` nearest of each query, best first.
+
+        To see all that was written up to now, Milvus waits for its next tick, up to 0.4 seconds.
+        """
+        seeing = {"consistency_level": "Customized", "guarantee_timestamp": int(point or 0)}
         metric = METRICS[shape.similarity]
         with self._asking("search") as client:
             found = client.search(
@@ -203,6 +211,7 @@ class MilvusServer:
                 filter=_filter(chosen),
                 search_params={"metric_type": metric, "params": dict(parameters)},
                 timeout=CALL_SECONDS,
+                **(seeing if point else {}),
             )
         out = nothing(len(queries), k)
         for row, hits in enumerate(found):
@@ -290,6 +299,13 @@ def _filter(chosen: Chosen | None) -> str:
         keys = np.array2string(chosen.keys, separator=",", threshold=len(chosen.keys) + 1)
         parts.append(f"{KEY} {'' if chosen.shown else 'not '}in {' '.join(keys.split())}")
     return " and ".join(parts)
+
+
+def _last_written(address: str, name: str) -> str:
+    """Return when this process wrote to a collection last, if the client says so."""
+    from pymilvus.client.ts_utils import get_collection_ts
+
+    return str(get_collection_ts(name, address) or "")
 
 
 @cache

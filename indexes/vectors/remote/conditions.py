@@ -78,16 +78,17 @@ class Negated:
 
 
 Condition = Compared | Among | Holds | Every | Some | Negated
-NEVER = Some(())
+# More values of one condition, a server reads for longer than their keys are found here.
+MOST_VALUES = 1_000
 
 
 def condition_of(where: Filter, known: Known) -> Condition | None:
     """Return the condition that the rows of those documents meet which match a filter.
 
     `known` says which fields rows have. None if these do not tell: some document's value was left
-    out, or the filter compares with a number that a double may not hold. There is no part of a
-    filter for a server, and a list of keys for the rest: who has to list them, lists fewer for the
-    whole.
+    out, or the filter compares with a number that a double may not hold, or with too many values.
+    There is no part of a filter for a server, and a list of keys for the rest: who has to list
+    them, lists fewer for the whole.
     """
     match where:
         case AllOf(parts) | AnyOf(parts):
@@ -108,6 +109,8 @@ def condition_of(where: Filter, known: Known) -> Condition | None:
     if isinstance(where, Exists):
         return Some([_any(letter, name) for letter in LETTERS.values() if letter in kinds])
     values = where.values if isinstance(where, OneOf) else (where.value,)
+    if len(values) > MOST_VALUES:
+        return None
     by_kind: dict[str, list[Value]] = {}
     for kind, value in map(stored, values):
         if kind == NUMBER and abs(value) > LARGEST:

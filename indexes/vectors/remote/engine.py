@@ -138,11 +138,16 @@ class RemoteEngine:
             self._send(server, name, blocks, changed, described, known)
             if len(gone := np.setdiff1d(kept.keys, keys)):
                 server.delete(name, gone)
-            server.settle(name, shape)
+            point = server.settle(name, shape) or kept.reference.point
             server.set_properties(name, {MARKS: " ".join(marks), METADATA: metadata})
         content = described.content if described else -1
         reference = replace(
-            kept.reference, mark=mark, metadata=metadata, content=content, known=known
+            kept.reference,
+            mark=mark,
+            metadata=metadata,
+            content=content,
+            known=known,
+            point=point,
         )
         kept = Kept(reference, keys, digests)
         search = definition.get("search", {})

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from indexes.catalog.filters import Filter
-from indexes.errors import DamageError
+from indexes.errors import DamageError, FilterNotSeenError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, is_among, nothing, validate_k
 from indexes.storage.files import repair_step
 from indexes.vectors.blocks import Block, live, rows_of
-from indexes.vectors.engine import Described, FilterNotSeenError, Mask
+from indexes.vectors.engine import Described, Mask
 from indexes.vectors.nodes import NO_KEYS, Nodes
 from indexes.vectors.remote.conditions import condition_of
 from indexes.vectors.remote.fields import LACKING, Known, readable, row_of
@@ -50,7 +50,8 @@ class Reference:
     """A collection on a server: its name there, the mark of this file, and its owner.
 
     `metadata` names those that it has, empty if it has none; they are of the documents as a change
-    in the generation `content` left them, and `known` are the fields of their rows.
+    in the generation `content` left them, and `known` are the fields of their rows. All was written
+    by a `point` in the server's time.
     """
 
     engine: str
@@ -61,6 +62,7 @@ class Reference:
     metadata: str = ""
     content: int = -1
     known: Known = field(default_factory=dict)
+    point: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ class RemoteIndex:
             return out
         self.check(metadata=evaluates)
         name, parameters = self.reference.name, self.parameters(k)
-        found = self.server.search(*(name, self._shape, queries[asking], k, parameters), chosen)
+        asked = name, self._shape, queries[asking], k, parameters, chosen, self.reference.point
+        found = self.server.search(*asked)
         if evaluates:  # and none of the metadata has changed meanwhile
             self.check(metadata=True)
         if mask is None and not (found.keys != NO_KEY).any():
@@ -220,7 +223,7 @@ class RemoteIndex:
                 f"{generation_of(mark)}"
             )
         if metadata and properties.get(METADATA) != self.reference.metadata:
-            raise FilterNotSeenError
+            raise FilterNotSeenError(f"{self.server.place} has other metadata now. Search again.")
 
     def verify(self, blocks: Sequence[Block], described: Described) -> None:
         """Raise a DamageError unless the collection has all keys, and a sample of their rows."""

@@ -102,8 +102,12 @@ class VectorServer(Protocol):
     def delete(self, name: str, keys: Keys) -> None:
         """Remove the vectors of some keys."""
 
-    def settle(self, name: str, shape: Shape) -> None:
-        """Wait until what was written is in the structure, and that can be searched."""
+    def settle(self, name: str, shape: Shape) -> str:
+        """Wait until what was written is in the structure, and that can be searched.
+
+        Return a point in the server's own time by which all was written; empty if it has none, or
+        nothing was written.
+        """
 
     def search(
         self,
@@ -113,8 +117,12 @@ class VectorServer(Protocol):
         k: int,
         parameters: Mapping[str, float],
         chosen: Chosen | None,
+        point: str,
     ) -> Neighbors:
-        """Return up to `k` nearest of each query by the server's own scores, best first."""
+        """Return up to `k` nearest of each query by the server's own scores, best first.
+
+        Among all that was written up to a `point` that `settle` returned; empty: up to now.
+        """
 
     def fetch(self, name: str, keys: Keys) -> tuple[Keys, Matrix, Sequence[Row]]:
         """Return those of some keys that are there, ascending, with their vectors and fields."""

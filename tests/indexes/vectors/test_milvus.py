@@ -336,6 +336,7 @@ def test_a_collection_that_is_gone_is_noticed_and_built_again(library, client):
 
 def test_a_collection_that_was_emptied_is_noticed_and_built_again(library, client):
     client.delete(name_of(client), filter="key >= 0")
+    client.query(name_of(client), output_fields=["count(*)"], consistency_level="Strong")
     damaged(library, "it finds nothing", "it has 0 vectors; expected 300")
 
 

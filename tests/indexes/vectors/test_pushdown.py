@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 
-from indexes.catalog.filters import AnyOf, Exists, FieldCondition
+from indexes.catalog.filters import AnyOf, Exists, FieldCondition, OneOf
 from indexes.vectors.milvus_engine.expressions import expression
 from indexes.vectors.remote import fields
 from indexes.vectors.remote.conditions import condition_of
@@ -55,6 +55,8 @@ def test_names_of_fields_differ():
         ({"t": "a" * 512}, FieldCondition(("t",), "=", "a"), True),
         ({"t": "a" * 513}, FieldCondition(("t",), "=", "a"), False),
         ({"t": "a" * 513, "n": 1}, FieldCondition(("n",), "=", 1), True),
+        ({"n": 1}, OneOf(("n",), tuple(range(1000))), True),
+        ({"n": 1}, OneOf(("n",), tuple(range(1001))), False),
         ({"t": 1}, FieldCondition(("a\0b",), "=", 1), False),
         ({"t": 1}, FieldCondition(("t",) * 9, "=", 1), False),
         ({"t": 1}, AnyOf((Exists(("t",)), FieldCondition(("t",), "=", 2**60))), False),
