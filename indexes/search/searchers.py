@@ -61,7 +61,7 @@ BRIEF_NUMBERS, BRIEF_ROWS = 1 << 20, 1 << 17
 # Memory-mapped files that are kept open: each takes one of 1,024 that most processes may open.
 MOST_MAPPED = 512
 # In a collection of no more passages, the keys that pass a filter are found before it is left to a
-# server: in 0.1 s, where Milvus reads the fields of as many rows in 0.4 s.
+# server: in 0.1 s, where Milvus reads the fields of as many rows in 0.4 s or more.
 FOUND_HERE = 1_000_000
 KEPT_FILTERS = 32
 KEPT_NOTES = 1000
