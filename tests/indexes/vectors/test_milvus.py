@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from indexes.errors import DamageError, EngineError, InputError, MismatchError
 from indexes.neighbors import DOT
-from indexes.search import prefilter
+from indexes.search import prefilter, searchers
 from indexes.vectors.engines import engine_of, remote_definition
 from indexes.vectors.milvus_engine import server as milvus
 from indexes.vectors.milvus_engine.expressions import expression
@@ -182,6 +182,18 @@ def test_milvus_evaluates_filters_and_follows_changes_of_metadata_alone(library,
     assert way(caplog, library, "n >= 100") == {BY_KEYS}
     assert way(caplog, library, "half = odd") == {THERE}
     assert "evaluated by its server, not on: n" in succeed("info", str(library.path))
+
+
+def test_a_filter_that_leaves_few_is_searched_here_when_it_is_used_again(
+    library, caplog, monkeypatch
+):
+    monkeypatch.setattr(searchers, "FOUND_HERE", 0)
+    caplog.set_level(logging.DEBUG, "retriever.search")
+    for is_new in (True, False, False):
+        caplog.clear()
+        found = answers(library, "remote", where="n < 40")
+        assert any(THERE in one.getMessage() for one in caplog.records) == is_new
+    assert found == answers(library, "flat", where="n < 40")
 
 
 def test_metadata_that_change_during_a_search_are_noticed(library, client, caplog, monkeypatch):
