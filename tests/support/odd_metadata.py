@@ -26,8 +26,14 @@ scalars = st.one_of(
     st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=3),
 )  # fmt: skip
 labels = st.sampled_from(LABELS)
+# Several values of one kind, of which the lowest and the highest differ.
+large = st.sampled_from((2**53 - 1, 2**53, 2**53 + 1, 2.0**53))
+several = st.one_of(
+    *(st.lists(st.sampled_from(some), min_size=2, max_size=4) for some in (NUMBERS, TEXTS)),
+    st.lists(st.sampled_from((1, 2, 3)), min_size=2, max_size=3),
+)
 values = st.recursive(
-    scalars | st.just("a\0b"),
+    st.one_of(scalars, several, large, st.just("a\0b")),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(labels, inner, max_size=3),
     max_leaves=8,
 )
@@ -65,17 +71,35 @@ filters = st.recursive(
 )
 
 
+# Few fields with few values, so that filters on them match some documents and not others.
+numbers, words = st.sampled_from((1, 2, 3, 2.5)), st.sampled_from(("a", "b", "é", "😀"))
+common = st.one_of(*(st.lists(one, min_size=2, max_size=3) for one in (numbers, words)), numbers)
+plain = st.fixed_dictionaries({"a": common}, optional={"é": common | words | large})
+on_plain = st.one_of(
+    st.builds(
+        FieldCondition,
+        st.sampled_from((("a",), ("é",))),
+        st.sampled_from(("=", "!=", "<", "<=", ">", ">=")),
+        numbers | words | large,
+    ),
+    st.builds(OneOf, st.just(("a",)), st.tuples(numbers, numbers | words)),
+)
+
+
 @st.composite
 def fitting(draw):
     """Documents, and filters of which many are on their fields and compare with their values."""
+    if draw(st.booleans()):
+        wheres = st.lists(on_plain | st.builds(Not, on_plain), min_size=2, max_size=6)
+        return draw(st.lists(plain, min_size=3, max_size=8)), draw(wheres)
     documents = draw(st.lists(metadata, min_size=1, max_size=8))
     there = [pair for one in documents for pair in pairs_of(one)]
     if not there:
         return documents, draw(st.lists(filters, min_size=1, max_size=3))
     near = st.sampled_from(there).flatmap(lambda pair: on_pair(*pair))
     mixed = st.one_of(near, st.builds(Not, near), st.builds(AllOf, st.tuples(near, filters)))
-    several = st.one_of(mixed, filters, st.builds(AnyOf, st.tuples(near, near)))
-    return documents, draw(st.lists(several, min_size=1, max_size=6))
+    drawn = st.one_of(near, mixed, filters, st.builds(AnyOf, st.tuples(near, near)))
+    return documents, draw(st.lists(drawn, min_size=1, max_size=6))
 
 
 def pairs_of(value, before=()):
