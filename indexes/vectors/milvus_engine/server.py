@@ -302,9 +302,11 @@ def _filter(chosen: Chosen | None) -> str:
 
 
 def _last_written(address: str, name: str) -> str:
-    """Return when this process wrote to a collection last, if the client says so."""
-    from pymilvus.client.ts_utils import get_collection_ts
-
+    """Return when this process wrote to a collection last, or "" if the client does not say so."""
+    try:
+        from pymilvus.client.ts_utils import get_collection_ts
+    except ImportError:  # no part of the client's documented interface
+        return ""
     return str(get_collection_ts(name, address) or "")
 
 

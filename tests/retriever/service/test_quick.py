@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retriever.service import quick
-from retriever.service.quick import PROVEN, QUICK, STALL, QuickSearches, Shape
+from retriever.service.quick import BRIEF, PROVEN, QUICK, STALL, QuickSearches, Shape
 from retriever.service.routes import search as route
 from tests.support.service import TOKEN
 
@@ -17,11 +17,18 @@ SHAPE, OTHER = Shape("docs", "floor", "text"), Shape("docs", "floor", "vector")
 LOOP = {"query": "a river bank", "indexes": ["floor"]}
 
 
-def taking(monkeypatch, *seconds):
-    """Have searches take so long, one after the other, and the further ones as long as the last."""
-    ticks = chain.from_iterable((0.0, one) for one in chain(seconds, repeat(seconds[-1])))
-    clock = SimpleNamespace(thread_time=lambda: next(ticks), perf_counter=lambda: next(ticks))
-    monkeypatch.setattr(quick, "time", clock)
+def taking(monkeypatch, *seconds, clock=None):
+    """Have searches take so long, one after the other, and the further ones as long as the last.
+
+    `clock` are the seconds by the clock, which else are those of computing.
+    """
+
+    def ticks(lengths):
+        endless = chain(lengths, repeat(lengths[-1]))
+        return chain.from_iterable((0.0, one) for one in endless).__next__
+
+    times = SimpleNamespace(thread_time=ticks(seconds), perf_counter=ticks(clock or seconds))
+    monkeypatch.setattr(quick, "time", times)
 
 
 def prove(searches, shape=SHAPE, times=PROVEN):
@@ -47,8 +54,22 @@ def test_a_slow_search_takes_the_proof_away(monkeypatch):
     assert not searches.are_quick(SHAPE)
 
 
+def test_searches_that_wait_for_a_server_are_not_quick(monkeypatch):
+    taking(monkeypatch, QUICK / 10, clock=[BRIEF * 2])
+    searches = QuickSearches()
+    prove(searches, times=PROVEN * 2)
+    assert not searches.are_quick(SHAPE)
+
+
+def test_searches_that_waited_for_each_other_are_quick_if_one_did_not(monkeypatch):
+    taking(monkeypatch, QUICK / 2, clock=[STALL, BRIEF / 2, STALL])
+    searches = QuickSearches()
+    prove(searches)
+    assert searches.are_quick(SHAPE)
+
+
 def test_a_search_that_keeps_the_loop_sends_the_next_ones_to_threads(monkeypatch):
-    taking(monkeypatch, *[QUICK / 2] * PROVEN, STALL / 2, STALL * 2)
+    taking(monkeypatch, QUICK / 2, clock=[*[QUICK / 2] * PROVEN, STALL / 2, STALL * 2])
     searches = QuickSearches()
     prove(searches)
     assert searches.here(SHAPE, lambda: "found") == "found"
