@@ -227,9 +227,9 @@ BRITISH = re.compile(
 def test_words_are_spelled_as_in_the_united_states():
     files = [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.rglob("template/*.*")]
     files += [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
-    # A method of asyncio's futures.
-    foreign = ".cancel" + "led()"
-    found = {path: BRITISH.findall(path.read_text().replace(foreign, "")) for path in files}
+    # A method and an error of asyncio's.
+    foreign = re.compile(r"\.(cancel" + r"led\(\)|Cancel" + "ledError)")
+    found = {path: BRITISH.findall(foreign.sub("", path.read_text())) for path in files}
     assert {path.name: words for path, words in found.items() if words} == {}
 
 

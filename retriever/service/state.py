@@ -185,8 +185,8 @@ class ServiceState:
         late = asyncio.get_running_loop().call_later(self.limits.seconds, future.cancel, LATE)
         try:
             return await future
-        except asyncio.CancelledError as cancelled:
-            if cancelled.args == (LATE,):
+        except asyncio.CancelledError as error:
+            if error.args == (LATE,):
                 raise RefusedError(
                     503,
                     f"The answer takes longer than {self.limits.seconds:g} s. Try again later, or "
