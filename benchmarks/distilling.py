@@ -1,137 +1,42 @@
-"""How close a distilled table comes to its teacher, and an ablation:
-`python -m benchmarks.distilling [TASK...]`.
+"""How close a distilled table comes to its teacher: `python -m benchmarks.distilling [TASK...]`;
+with `--ablate`, which changes help.
 
 Needs RETRIEVER_DATA. Writes `results/distilling.json`: the command with its defaults, with several
-seeds, on four collections and on 1,000 documents of two; and an ablation, one change at a time. If
-tasks are named, only these are measured. MiniLM is the teacher throughout.
-What it has read is kept in `.cache/` between seeds, variants and runs; for tasks that are `timed`,
-the command is called once more without that, which takes `whole_s`.
+seeds, on four collections and on 1,000 documents of two. `--ablate [--only VARIANT]...` measures
+changes, one at a time, with the same seeds, and writes `results/distilling-ablation.json`. If tasks
+are named, only these are measured. MiniLM is the teacher throughout. What it has read is kept in
+`.cache/` between seeds, variants and runs; for tasks that are `timed`, the command is called once
+more without that, which takes `whole_s`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import random
 import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from benchmarks.certificate import certificate, checksum, collection_folder, save
-from benchmarks.quality import CRANFIELD, SCIFACT, Data
-from benchmarks.weightings import ADI
-from indexes.document import Document
+from benchmarks.distillation.ablation import ablate, ablation_results
+from benchmarks.distillation.tasks import BINARY, SEEDS, TASKS, TEACHER, Remembering, Task
 from retriever import Collection, ContextualEmbedder, distill
-from retriever.embedders.base import Matrix
-from retriever.formats import read_documents, read_qrels, read_queries
-from retriever.training.distillation.distill import RECIPE
 from retriever.training.distillation.teacher import TEXTS
 
 COMMAND = "python -m benchmarks.distilling"
-BINARY = "qrels/test.tsv"
-ARXIV = Data("arxiv-100k", BINARY, "arXiv abstracts, titles as queries")
-SEEDS = (1, 2, 3)
 
 
-@dataclass(frozen=True)
-class Task:
-    """A collection to distill on: its name, the source of its documents, how it is cut.
-
-    With `only_judged`, there are that many documents, all judged ones included. `asked` limits the
-    queries. Without `titles`, documents have none: for queries that are titles. `timed` also
-    measures the whole command.
-    """
-
-    name: str
-    label: str
-    data: Data
-    only_judged: int | None = None
-    asked: int | None = None
-    titles: bool = True
-    timed: bool = False
-
-    def documents(self) -> list[Document]:
-        """Return the documents."""
-        corpus = self.data.file("corpus.jsonl")
-        records = read_documents(corpus if corpus.exists() else f"{corpus}.gz")
-        documents = [record for record in records if isinstance(record, Document)]
-        if not self.titles:
-            documents = [Document(one.doc_id, one.text) for one in documents]
-        if self.only_judged is None:
-            return documents
-        judged = {doc_id for grades in self.qrels().values() for doc_id in grades}
-        others = [one.doc_id for one in documents if one.doc_id not in judged]
-        chosen = judged | set(random.Random(7).sample(others, self.only_judged - len(judged)))
-        return [one for one in documents if one.doc_id in chosen]
-
-    def queries(self) -> dict[str, str]:
-        """Return the judged queries."""
-        judged = self.qrels()
-        queries = read_queries(self.data.file("queries.jsonl"))
-        return {key: text for key, text in queries.items() if key in judged}
-
-    def qrels(self) -> dict[str, dict[str, int]]:
-        """Return the judgments, relevant or not."""
-        qrels = read_qrels(self.data.file(BINARY))
-        return {key: qrels[key] for key in sorted(qrels)[: self.asked]}
-
-
-TASKS = (
-    Task("adi", "ADI, 82 documents", ADI),
-    Task("cranfield", "Cranfield", CRANFIELD),
-    Task("scifact", "SciFact", SCIFACT, timed=True),
-    Task("arxiv-5000", "arXiv, 5,000 documents", ARXIV, only_judged=5_000, titles=False),
-    Task("scifact-1000", "SciFact, 1,000 documents", SCIFACT, only_judged=1_000),
-    Task("arxiv-1000", "arXiv, 1,000 documents", ARXIV, 1_000, asked=300, titles=False),
-)
-
-
-def collection_of(task: Task) -> Collection:
+def collection_of(task: Task, teacher: Remembering) -> Collection:
     """Return the collection with MiniLM's vectors, kept between runs."""
     library = Collection.open_or_create(collection_folder(task.name))
     if not len(library):
         library.add(task.documents())
     there = "minilm" in library.index_names()
-    library.build("minilm", None if there else ContextualEmbedder("all-MiniLM-L6-v2"))
+    library.build("minilm", None if there else teacher)
     return library
-
-
-class Remembering(ContextualEmbedder):
-    """MiniLM, with the vectors of what it has read as queries kept in a file."""
-
-    kept: dict[str, Matrix]
-
-    @classmethod
-    def of(cls, path: Path) -> Remembering:
-        """Return it with what is in the file."""
-        embedder = cls("all-MiniLM-L6-v2")
-        embedder.kept = {}
-        if path.exists():
-            with np.load(path) as file:
-                texts = json.loads(file["texts"].tobytes())
-                embedder.kept = dict(zip(texts, file["vectors"], strict=True))
-        return embedder
-
-    def save(self, path: Path) -> None:
-        """Write what it has read."""
-        texts = np.frombuffer(json.dumps([*self.kept]).encode(), np.uint8)
-        np.savez(path, texts=texts, vectors=np.array([*self.kept.values()]))
-
-    def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Return the vectors of queries, computed once for each text."""
-        new = [text for text in dict.fromkeys(texts) if text not in self.kept]
-        if new:
-            self.kept.update(zip(new, super().encode_queries(new), strict=True))
-        return np.array([self.kept[text] for text in texts], np.float32)
-
-
-# -- the command ---------------------------------------------------------------------------------
 
 
 def distilled(library: Collection, task: Task, seed: int, **options: Any) -> dict[str, Any]:
@@ -176,47 +81,48 @@ def summed_up(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def variants() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield changes of the defaults, with labels."""
-    yield "half of the steps", {"recipe": replace(RECIPE, steps=400, most_epochs=20)}
-    yield "half of the sentences", {"texts": TEXTS // 2}
-    yield "twice the sentences", {"texts": TEXTS * 2}
-    yield "no ranking of the index", {"recipe": replace(RECIPE, contrast=0.0)}
-
-
-def measure(task: Task, place: Path, *, ablation: bool) -> None:
-    """Write to a file what `distill` reaches with its defaults, or in the ablation.
+def measure(task: Task, place: Path, teacher: Remembering) -> None:
+    """Write to a file what `distill` reaches with its defaults.
 
     After each distillation, so that an interrupted call resumes.
     """
-    kept = json.loads(place.read_text()) if place.exists() else {"runs": {}, "ablation": {}}
-    cache = place.with_suffix(".npz")
-    with collection_of(task) as library:
-        teacher = Remembering.of(cache)
+    kept = json.loads(place.read_text()) if place.exists() else {"runs": {}}
+    with collection_of(task, teacher) as library:
         if task.timed and "whole_s" not in kept:
+            library.use("minilm", ContextualEmbedder(TEACHER))
             kept["whole_s"] = distilled(library, task, SEEDS[0])["whole_s"]
         library.use("minilm", teacher)
-        calls = list(variants()) if ablation else [(str(seed), {"seed": seed}) for seed in SEEDS]
-        for label, options in calls:
-            part = kept["ablation" if ablation else "runs"]
-            if label not in part:
-                part[label] = distilled(library, task, **{"seed": SEEDS[0], **options})
-                teacher.save(cache)
+        for seed in SEEDS:
+            if str(seed) not in kept["runs"]:
+                kept["runs"][str(seed)] = found = distilled(library, task, seed)
                 place.write_text(json.dumps(kept))
-                print(task.name, label, part[label], flush=True)
-    kept["certificate"] = certificate(command=COMMAND)
+                print(task.name, seed, found, flush=True)
     place.write_text(json.dumps(kept))
 
 
 def main() -> None:
     """Measure the tasks named, or all, and save what has been measured of all."""
-    wanted = sys.argv[1:] or [task.name for task in TASKS]
+    parser = argparse.ArgumentParser(prog=COMMAND)
+    parser.add_argument("tasks", nargs="*", metavar="TASK")
+    parser.add_argument("--ablate", action="store_true")
+    parser.add_argument("--only", action="append", default=[], metavar="VARIANT")
+    given = parser.parse_args()
+    tasks = [task for task in TASKS if task.name in given.tasks or not given.tasks]
+    teacher = Remembering.of(collection_folder("teacher.db"))
+    if given.ablate:
+        ablate(tasks, teacher, given.only)
+        command = f"{COMMAND} --ablate"
+        save("distilling-ablation", {**certified(command), "tasks": ablation_results()})
+        return
     places = {task.name: collection_folder(f"distilling-{task.name}.json") for task in TASKS}
-    for ablation in (False, True):
-        for task in TASKS:
-            if task.name in wanted:
-                measure(task, places[task.name], ablation=ablation)
-                save_all(places)
+    for task in tasks:
+        measure(task, places[task.name], teacher)
+        save_all(places)
+
+
+def certified(command: str) -> dict[str, Any]:
+    """Return what was measured, how and when."""
+    return {"certificate": certificate(**facts(), command=command)}
 
 
 def save_all(places: Mapping[str, Path]) -> None:
@@ -227,7 +133,7 @@ def save_all(places: Mapping[str, Path]) -> None:
             kept = json.loads(places[task.name].read_text())
             runs = [kept["runs"][str(seed)] for seed in SEEDS if str(seed) in kept["runs"]]
             tasks[task.name] = {"label": task.label, **summed_up(runs), **kept}
-    save("distilling", {"certificate": certificate(**facts()), "tasks": tasks})
+    save("distilling", {**certified(COMMAND), "tasks": tasks})
 
 
 def facts() -> dict[str, Any]:
@@ -237,7 +143,6 @@ def facts() -> dict[str, Any]:
     return {
         "data": "ADI, Cranfield, BEIR SciFact, arXiv titles and abstracts, binary judgments",
         "data_checksum": checksum(*files),
-        "command": COMMAND,
         "seeds": list(SEEDS),
         "texts": TEXTS,
     }

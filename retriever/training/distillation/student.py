@@ -7,7 +7,7 @@ Adam (Kingma and Ba 2015) uses a row's moments of its last update.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from retriever.embedders.base import Matrix, unit
 RARE = 1e-3  # a of a / (a + p), as in SIF
 SMALLEST = 1e-9
 FIRST_MOMENT, SECOND_MOMENT, STABLE = 0.9, 0.999, 1e-8
+# Rows of that many tokens, with their moments, fit into a core's cache.
+ROWS_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -119,16 +121,9 @@ def fit(
     epoch, or that of the last one if the fit does not stop early. The same arguments give the same
     table.
     """
-    fitting = _Fitting(start.astype(np.float32, copy=True), anchors, recipe)
-    random = np.random.default_rng(seed)
-    epochs, steps = recipe.epochs_of(len(lessons)), -(-len(lessons) // recipe.batch)
+    fitting = TableFit(start.astype(np.float32, copy=True), anchors, recipe)
     best = Fitted(start, mean_cosine(start, held_out), 0)
-    for epoch in range(epochs):
-        order = random.permutation(len(lessons))
-        for step in range(steps):
-            batch = order[step * recipe.batch : (step + 1) * recipe.batch]
-            fitting.step(lessons[batch], recipe.rate_of(epoch, epochs))
-            progress(epoch * steps + step + 1, epochs * steps)
+    for epoch in run_epochs(fitting, lessons, seed, progress):
         cosine = mean_cosine(fitting.table, held_out)
         if recipe.least_gain is None or not len(held_out):
             best = Fitted(fitting.table, cosine, epoch + 1)
@@ -141,6 +136,22 @@ def fit(
     return best
 
 
+def run_epochs(
+    fitting: TableFit, lessons: TrainingSet, seed: int, progress: Callable[[int, int], None]
+) -> Iterator[int]:
+    """Yield the number of each epoch, counted from 0, after its updates of the table."""
+    recipe, random = fitting.recipe, np.random.default_rng(seed)
+    epochs, steps = recipe.epochs_of(len(lessons)), -(-len(lessons) // recipe.batch)
+    aims = fitting.aims(lessons.vectors)
+    for epoch in range(epochs):
+        order = random.permutation(len(lessons))
+        for step in range(steps):
+            batch = order[step * recipe.batch : (step + 1) * recipe.batch]
+            fitting.step(lessons.tokens[batch], aims[batch], recipe.rate_of(epoch, epochs))
+            progress(epoch * steps + step + 1, epochs * steps)
+        yield epoch
+
+
 def mean_cosine(table: Matrix, lessons: TrainingSet) -> float:
     """Return the mean cosine of student and teacher vectors; 0.0 without texts."""
     if not len(lessons):
@@ -149,52 +160,65 @@ def mean_cosine(table: Matrix, lessons: TrainingSet) -> float:
     return float(np.einsum("ij,ij->i", sums, lessons.vectors, dtype=np.float64).mean())
 
 
-class _Fitting:
+class TableFit:
     """A table during fitting, with Adam's moments of every row."""
 
     def __init__(self, table: Matrix, anchors: Matrix, recipe: FitOptions) -> None:
-        self.table = table
-        self._anchors, self._recipe, self._steps = anchors, recipe, 0
+        self.table, self.recipe = table, recipe
+        self._anchors = anchors if recipe.contrast else anchors[:0]
+        self._steps = 0
         self._mean, self._square = np.zeros_like(table), np.zeros_like(table)
 
-    def step(self, batch: TrainingSet, rate: float) -> None:
-        """Update the rows of a batch's tokens."""
+    def aims(self, targets: Matrix) -> Matrix:
+        """Return what the directions of texts are drawn to: the part of the gradient that is fixed.
+
+        It is the teacher's vector of each text (n, dim) plus the mean of the anchors by the
+        teacher's softmax, which needs to be computed only once.
+        """
+        parts = range(0, len(targets), self.recipe.batch)
+        some = (targets[part : part + self.recipe.batch] for part in parts)
+        return np.concatenate([targets[:0], *(one + self._mean_anchors(one) for one in some)])
+
+    def step(self, bags: Any, aims: Matrix, rate: float) -> None:
+        """Update the rows of a batch's tokens, sparse (batch, vocabulary)."""
         from scipy.sparse import csr_array
 
         # A batch has a few thousand of tens of thousands of tokens: compute on these alone.
-        tokens, columns = np.unique(batch.tokens.indices, return_inverse=True)
-        shape = (len(batch), len(tokens))
-        bags = csr_array((batch.tokens.data, columns, batch.tokens.indptr), shape=shape)
-        rows = self.table[tokens]
-        gradient = self._gradient(np.asarray(bags @ rows), batch.vectors)
-        self._update(tokens, rows, np.asarray(bags.T @ gradient), rate)
+        tokens, columns = np.unique(bags.indices, return_inverse=True)
+        shape = (len(aims), len(tokens))
+        bags = csr_array((bags.data, columns, bags.indptr), shape=shape)
+        gradient = self.gradient(np.asarray(bags @ self.table[tokens]), aims)
+        self._update(tokens, np.asarray(bags.T @ gradient), rate)
 
-    def _gradient(self, sums: Matrix, targets: Matrix) -> Matrix:
+    def gradient(self, sums: Matrix, aims: Matrix) -> Matrix:
         """Return the gradient of the loss with respect to each text's sum of token vectors."""
         lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), SMALLEST)
         directions = sums / lengths
-        by_direction = -targets
-        if len(self._anchors) and self._recipe.contrast:
-            difference = self._softmax(directions) - self._softmax(targets)
-            by_direction += np.float32(self._recipe.contrast) * (difference @ self._anchors)
+        by_direction = self._mean_anchors(directions) - aims
         along = np.einsum("ij,ij->i", directions, by_direction)[:, None]
         return np.asarray((by_direction - directions * along) / lengths, np.float32)
 
-    def _softmax(self, vectors: Matrix) -> Matrix:
-        """Return the softmax over the cosines with the anchors."""
+    def _mean_anchors(self, vectors: Matrix) -> Matrix:
+        """Return the mean anchor by the softmax over the cosines, times the weight of the term."""
+        if not len(self._anchors):
+            return np.zeros_like(vectors)
         # No cosine is above 1, so nothing overflows.
-        odds = np.exp(np.float32(self._recipe.sharpness) * (vectors @ self._anchors.T - 1))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
+        odds = vectors @ self._anchors.T
+        odds -= 1
+        odds *= np.float32(self.recipe.sharpness)
+        np.exp(odds, out=odds)
+        weights = np.float32(self.recipe.contrast) / odds.sum(axis=1, keepdims=True)
+        return np.asarray(odds @ self._anchors * weights, np.float32)
 
-    def _update(
-        self, tokens: NDArray[np.int64], rows: Matrix, gradient: Matrix, rate: float
-    ) -> None:
+    def _update(self, tokens: NDArray[np.int64], gradient: Matrix, rate: float) -> None:
         self._steps += 1
-        mean, square = self._mean[tokens], self._square[tokens]
-        mean += (1 - FIRST_MOMENT) * (gradient - mean)
-        square += (1 - SECOND_MOMENT) * (gradient * gradient - square)
-        self._mean[tokens], self._square[tokens] = mean, square
         # Correct the bias of the moments, which start at zero.
-        mean_now = mean / (1 - FIRST_MOMENT**self._steps)
-        square_now = square / (1 - SECOND_MOMENT**self._steps)
-        self.table[tokens] = rows - rate * mean_now / (np.sqrt(square_now) + STABLE)
+        rate = rate / (1 - FIRST_MOMENT**self._steps)
+        spread = 1 - SECOND_MOMENT**self._steps
+        for first in range(0, len(tokens), ROWS_AT_ONCE):
+            rows, slope = tokens[first:][:ROWS_AT_ONCE], gradient[first:][:ROWS_AT_ONCE]
+            mean, square = self._mean[rows], self._square[rows]
+            mean += (1 - FIRST_MOMENT) * (slope - mean)
+            square += (1 - SECOND_MOMENT) * (slope * slope - square)
+            self._mean[rows], self._square[rows] = mean, square
+            self.table[rows] -= rate * mean / (np.sqrt(square / spread) + STABLE)

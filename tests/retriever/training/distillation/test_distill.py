@@ -44,8 +44,8 @@ from retriever.training.distillation.held_out import TaughtTexts, divide, not_am
 from retriever.training.distillation.reading import Teacher, read
 from retriever.training.distillation.student import (
     FitOptions,
+    TableFit,
     TrainingSet,
-    _Fitting,
     fit,
     mean_cosine,
     with_means,
@@ -91,8 +91,9 @@ def test_the_first_step_of_adam_by_hand():
 
     Adam's first step is the learning rate in every coordinate, whatever the gradient's size.
     """
-    fitting = _Fitting(np.array([[3.0, 4.0], [7.0, 7.0]], np.float32), NO_ANCHORS, PLAIN)
-    fitting.step(lessons([[1, 0]], [[1, 0]]), rate=0.5)
+    fitting = TableFit(np.array([[3.0, 4.0], [7.0, 7.0]], np.float32), NO_ANCHORS, PLAIN)
+    some = lessons([[1, 0]], [[1, 0]])
+    fitting.step(some.tokens, fitting.aims(some.vectors), rate=0.5)
     assert fitting.table[0] == pytest.approx([3.5, 3.5], abs=1e-4)
     assert fitting.table[1].tolist() == [7.0, 7.0]  # Not in the text: unchanged.
 
@@ -104,9 +105,9 @@ def test_the_gradient_is_that_of_finite_differences(contrast):
     some = lessons(random.integers(0, 3, (4, 5)) + np.eye(4, 5), random.normal(size=(4, 3)))
     anchors = unit(random.normal(size=(6, 3)).astype(np.float32)) if contrast else NO_ANCHORS
     table = random.normal(size=(5, 3))
-    fitting = _Fitting(table.astype(np.float32), anchors, options)
+    fitting = TableFit(table.astype(np.float32), anchors, options)
     sums = np.asarray(some.tokens @ table, np.float32)
-    gradient = some.tokens.T @ fitting._gradient(sums, some.vectors)
+    gradient = some.tokens.T @ fitting.gradient(sums, fitting.aims(some.vectors))
     slope = np.zeros_like(table)
     for place in np.ndindex(table.shape):
         step = np.zeros_like(table)

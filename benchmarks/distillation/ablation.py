@@ -1,0 +1,249 @@
+"""Which changes of distillation help: `python -m benchmarks.distilling --ablate [TASK...]`.
+
+Each change is measured on every task with three seeds, by the same lessons and the same teacher's
+vectors, without an index on disk. A change that was measured is not measured again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.certificate import collection_folder
+from benchmarks.distillation import fits
+from benchmarks.distillation.lab import Lab, Side, prepare
+from benchmarks.distillation.tasks import SEEDS, TASKS, Remembering, Task
+from retriever.embedders.base import Matrix, unit
+from retriever.splitting import sentences
+from retriever.training.distillation.distill import RECIPE
+from retriever.training.distillation.teacher import TEXTS
+
+AS_IT_IS = "as it is"
+Scores = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task and a seed, with what several variants need."""
+
+    task: Task
+    seed: int
+    teacher: Remembering
+
+    @cached_property
+    def lab(self) -> Lab:
+        """The distillation as it is, before its fit."""
+        return prepare(self.task, self.seed, self.teacher)
+
+    @cached_property
+    def table(self) -> Matrix:
+        """The table as it is."""
+        return self.lab.fitted()
+
+    @cached_property
+    def firsts(self) -> set[str]:
+        """The titles and first sentences."""
+        found = set[str]()
+        for document in self.task.documents():
+            found |= {document.title.strip(), *sentences(document.text)[:1]}
+        return found
+
+    def other(self, **changes: Any) -> Scores:
+        """Return the scores with other texts or tokens."""
+        lab = prepare(self.task, self.seed, self.teacher, **changes)
+        return lab.scores(lab.fitted())
+
+    def with_recipe(self, **changes: Any) -> Scores:
+        """Return the scores with other options of the fit."""
+        return self.lab.scores(self.lab.fitted(replace(RECIPE, **changes)))
+
+    def of_kind(self, kind: Callable[..., Any], **options: Any) -> Scores:
+        """Return the scores of another fit."""
+        return self.lab.scores(self.lab.fitted(kind=partial(kind, **options)))
+
+
+def as_it_is(case: Case) -> Scores:
+    """Return the scores of the product's fit, and the teacher's."""
+    return {**case.lab.scores(case.table), "teacher": case.lab.teacher}
+
+
+def index_alone(case: Case) -> Scores:
+    """Return the scores without sentences."""
+    seen = case.lab.passages.lessons
+    return case.lab.scores(case.lab.fitted(lessons=seen))
+
+
+def sentences_alone(case: Case) -> Scores:
+    """Return the scores without the vectors of the index, but for their ranking."""
+    count = len(case.lab.lessons.texts) - len(case.lab.passages.texts)
+    lessons = case.lab.lessons.lessons[np.arange(count)]
+    return case.lab.scores(case.lab.fitted(lessons=lessons))
+
+
+def firsts_first(case: Case) -> Scores:
+    """Return the scores with titles and first sentences as the first that are read."""
+    return case.other(order=lambda texts: sorted(texts, key=lambda one: one not in case.firsts))
+
+
+def three_fits(case: Case) -> Scores:
+    """Return the scores of the mean of three tables, which differ by the order of their lessons."""
+    more = [case.lab.fitted(seed=case.seed + 100 * number) for number in (1, 2)]
+    return case.lab.scores(np.mean([case.table, *more], axis=0, dtype=np.float32))
+
+
+def map_after(strength: float, case: Case) -> Scores:
+    """Return the scores with a linear map after the fit."""
+    return case.lab.scores(fits.linear_map(case.lab, case.table, strength))
+
+
+def map_before(strength: float, case: Case) -> Scores:
+    """Return the scores with a linear map of the initial table."""
+    start = fits.linear_map(case.lab, case.lab.start, strength)
+    return case.lab.scores(case.lab.fitted(start=start))
+
+
+def own_document(share: float, case: Case) -> Scores:
+    """Return the scores with sentences drawn to their documents."""
+    return case.lab.scores(fits.drawn_to_source(case.lab, share))
+
+
+def own_document_of_firsts(share: float, case: Case) -> Scores:
+    """Return the scores with titles and first sentences drawn to their documents."""
+    return case.lab.scores(fits.drawn_to_source(case.lab, share, case.firsts))
+
+
+def bigrams(least: int, case: Case) -> Scores:
+    """Return the scores with rows of pairs of tokens."""
+    lab = fits.with_bigrams(case.lab, least)
+    return lab.scores(lab.fitted())
+
+
+def residual(hidden: int, case: Case) -> Scores:
+    """Return the scores with a perceptron after the table."""
+    options = replace(RECIPE, most_epochs=10, rate=5e-4, last_rate=5e-5)
+    return case.lab.scores_of(fits.residual(case.lab, case.table, hidden, options))
+
+
+def with_bm25(weight: float, case: Case) -> Scores:
+    """Return the scores with BM25 of the student's own tokens added to the cosine."""
+    lab, words = case.lab, weight * fits.bm25(case.lab)
+
+    def encode(side: Side) -> Matrix:
+        return unit(np.asarray(side.bags @ case.table, np.float32))
+
+    queries, documents = encode(lab.queries), encode(lab.documents)
+    ranked = lab.quality(queries @ lab.documents.vectors.T + words)
+    return {
+        **lab.scores(case.table),
+        "queries_only": float(np.mean(ranked)),
+        "both_sides": float(np.mean(lab.quality(queries @ documents.T + words))),
+        "per_query": [round(value, 5) for value in ranked],
+    }
+
+
+VARIANTS: Mapping[str, Callable[[Case], Scores]] = {
+    AS_IT_IS: as_it_is,
+    "linear map after the fit, .1": partial(map_after, 0.1),
+    "linear map after the fit, 1": partial(map_after, 1.0),
+    "linear map before the fit, .1": partial(map_before, 0.1),
+    "linear map before the fit, 1": partial(map_before, 1.0),
+    "own document, .1": partial(own_document, 0.1),
+    "own document, .3": partial(own_document, 0.3),
+    "own document of titles and first sentences, .3": partial(own_document_of_firsts, 0.3),
+    "mean of three fits": three_fits,
+    "mean of the last half of the epochs": lambda case: case.lab.scores(
+        fits.mean_of_epochs(case.lab)
+    ),
+    "held back to the start, 3": lambda case: case.of_kind(
+        fits.HeldBack, strength=3.0, to_zero=False
+    ),
+    "norm penalty, 1": lambda case: case.of_kind(fits.HeldBack, strength=1.0, to_zero=True),
+    "hard neighbors: 64 anchors a text": lambda case: case.of_kind(fits.NearestAnchors, count=64),
+    "titles and first sentences read first": firsts_first,
+    "residual of 64 units": partial(residual, 64),
+    "BM25 in the score, .3": partial(with_bm25, 0.3),
+    "words from 5 occurrences": lambda case: case.other(often=5),
+    "word pieces alone": lambda case: case.other(often=None),
+    "bigrams of 10 occurrences": partial(bigrams, 10),
+    "index's vectors alone": index_alone,
+    "sentences alone": sentences_alone,
+    "half of the steps": lambda case: case.with_recipe(steps=400, most_epochs=20),
+    "half of the sentences": lambda case: case.other(texts=TEXTS // 2),
+    "twice the sentences": lambda case: case.other(texts=2 * TEXTS),
+    "no ranking of the index": lambda case: case.with_recipe(contrast=0.0),
+}
+
+
+def measure(task: Task, teacher: Remembering, chosen: Iterable[str], place: Path) -> None:
+    """Write the scores of variants to a file, after each one, with every seed."""
+    kept: dict[str, dict[str, Any]] = json.loads(place.read_text()) if place.exists() else {}
+    labels = list(chosen)
+    for seed in SEEDS:
+        case = Case(task, seed, teacher)
+        for label in labels:
+            runs = kept.setdefault(label, {})
+            if str(seed) not in runs:
+                started = perf_counter()
+                runs[str(seed)] = dict(VARIANTS[label](case))
+                place.write_text(json.dumps(kept))
+                share = [runs[str(seed)][key] for key in ("queries_only", "both_sides")]
+                share = [f"{100 * one / np.mean(case.lab.teacher):.1f}" for one in share]
+                seconds = perf_counter() - started
+                print(task.name, seed, label, *share, f"{seconds:.0f} s", flush=True)
+
+
+def place_of(task: Task) -> Path:
+    """Return the file of a task's scores."""
+    return collection_folder(f"ablation-{task.name}.json")
+
+
+def ablate(tasks: Sequence[Task], teacher: Remembering, chosen: Sequence[str] = ()) -> None:
+    """Measure variants on tasks: those whose labels begin with a word of `chosen`, or all."""
+    labels = [label for label in VARIANTS if not chosen or label.startswith(tuple(chosen))]
+    for task in tasks:
+        wanted = [AS_IT_IS, *(label for label in labels if label != AS_IT_IS)]
+        measure(task, teacher, wanted, place_of(task))
+
+
+def ablation_results() -> dict[str, Any]:
+    """Return what has been measured of each task: shares of the teacher's quality by variant."""
+    found = {}
+    for task in TASKS:
+        if place_of(task).exists():
+            kept = json.loads(place_of(task).read_text())
+            teacher = kept[AS_IT_IS][str(SEEDS[0])]["teacher"]
+            rows = {label: summed_up(runs, teacher) for label, runs in kept.items() if runs}
+            found[task.name] = {
+                "label": task.label,
+                "queries": len(teacher),
+                "teacher": float(np.mean(teacher)),
+                "variants": rows,
+            }
+    return found
+
+
+def summed_up(runs: Mapping[str, Scores], teacher: Sequence[float]) -> dict[str, Any]:
+    """Return the shares of the teacher's quality by seed, and the interval of their mean.
+
+    The interval has 95 % of 5,000 bootstrap samples of the queries.
+    """
+    sides = ("queries_only", "both_sides")
+    whole = np.mean(teacher)
+    drawn = np.random.default_rng(1).integers(len(teacher), size=(5_000, len(teacher)))
+    ours = np.mean([run["per_query"] for run in runs.values()], axis=0)
+    ratios = ours[drawn].mean(axis=1) / np.array(teacher)[drawn].mean(axis=1)
+    return {
+        **{side: [round(float(run[side] / whole), 5) for run in runs.values()] for side in sides},
+        "interval": [round(float(one), 5) for one in np.percentile(ratios, [2.5, 97.5])],
+        **{
+            key: round(float(np.mean([run[key] for run in runs.values()])), 5)
+            for key in ("cosine", "agreement", "gain")
+        },
+    }

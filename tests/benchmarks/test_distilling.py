@@ -1,0 +1,147 @@
+"""The ablation of distillation: its lab gives the product's table, its variants by hand."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from benchmarks.distillation import fits
+from benchmarks.distillation.ablation import AS_IT_IS, VARIANTS, Case, summed_up
+from benchmarks.distillation.lab import best
+from benchmarks.distillation.tasks import Task
+from benchmarks.weightings import ADI
+from retriever import Collection, HashingEmbedder, distill
+from retriever.datasets.lee import lee
+from retriever.embedders.base import unit
+from retriever.training.distillation.distill import RECIPE
+from retriever.training.distillation.student import FitOptions, TableFit
+
+DOCUMENTS = lee().documents[:60]
+
+
+class NewsTask(Task):
+    """Sixty news articles; the query of each third is its first words."""
+
+    def documents(self):
+        return DOCUMENTS
+
+    def queries(self):
+        return {one.doc_id: one.text[:60] for one in DOCUMENTS[::3]}
+
+    def qrels(self):
+        return {one.doc_id: {one.doc_id: 1} for one in DOCUMENTS[::3]}
+
+
+class Teacher(HashingEmbedder):
+    """A teacher without a tokenizer."""
+
+    tokenizer_json = None
+
+    def in_batches(self, _):
+        return self
+
+
+@pytest.fixture(scope="module")
+def case():
+    return Case(NewsTask("news", "News", ADI), 1, Teacher(64))
+
+
+def test_the_lab_makes_the_table_that_the_product_makes(tmp_path, case):
+    with Collection.create(tmp_path / "library") as library:
+        library.add(DOCUMENTS)
+        library.build("teacher", HashingEmbedder(64))
+        judged = {"queries": case.task.queries(), "qrels": case.task.qrels()}
+        found = distill(library, "student", teacher="teacher", **judged)
+    table = load_file(found.path / "0_StaticEmbedding" / "model.safetensors")["embedding.weight"]
+    used = case.table.any(axis=1)
+    assert used.sum() > 1_000
+    assert case.table[used] == pytest.approx(table[used], abs=1e-5)
+    scores = case.lab.scores(case.table)
+    assert scores["cosine"] == pytest.approx(found.cosine, abs=1e-4)
+    assert scores["queries_only"] == pytest.approx(found.judged.student_queries)
+    assert scores["both_sides"] == pytest.approx(found.judged.student)
+    assert np.mean(case.lab.teacher) == pytest.approx(found.judged.teacher)
+
+
+def test_a_teacher_agrees_with_itself(case):
+    assert case.lab.agreement(case.lab.held_out.vectors) == {"agreement": 1.0, "gain": 1.0}
+    assert best(np.array([1.0, 3.0, 2.0], np.float32), 2).tolist() == [1, 2]
+    assert best(np.array([1.0], np.float32), 10).tolist() == [0]
+
+
+def test_all_anchors_are_the_nearest_ones(case):
+    quick = FitOptions(steps=2, epochs=1, most_epochs=1, least_gain=None)
+    count = len(case.lab.anchors)
+    every = case.lab.fitted(quick, kind=partial(fits.NearestAnchors, count=count))
+    assert every == pytest.approx(case.lab.fitted(quick), abs=1e-5)
+    few = case.lab.fitted(quick, kind=partial(fits.NearestAnchors, count=3))
+    assert np.abs(few - every).max() > 1e-3
+
+
+def test_a_sentence_is_drawn_to_its_document():
+    """With one anchor, the teacher's ranking is that anchor; half of it gives way to the source."""
+    table, anchors = np.eye(2, dtype=np.float32), np.array([[0, 1]], np.float32)
+    options = FitOptions(contrast=4.0)
+    sources = np.array([[1, 0], [0, 0]], np.float32)
+    fit = fits.DrawnToSource(table, anchors, options, sources=sources, share=0.5)
+    targets = unit(np.array([[1, 1], [1, 0]], np.float32))
+    assert fit.aims(targets) - targets == pytest.approx(np.array([[2, 2], [0, 4]]), abs=1e-6)
+    plain = TableFit(table, anchors, options).aims(targets)
+    assert plain - targets == pytest.approx(np.array([[0, 4], [0, 4]]), abs=1e-6)
+
+
+def test_a_fit_that_is_held_back_strongly_stays_where_it_began(case):
+    quick = FitOptions(steps=2, epochs=1, most_epochs=1, least_gain=None)
+    free, held = (
+        case.lab.fitted(quick, kind=partial(fits.HeldBack, strength=strength, to_zero=False))
+        for strength in (0.0, 200.0)
+    )
+    assert free == pytest.approx(case.lab.fitted(quick), abs=1e-7)
+    far, near = (np.abs(table - case.lab.start).sum() for table in (free, held))
+    assert near < far
+
+
+def test_a_map_without_penalty_is_least_squares(case):
+    mapped = fits.linear_map(case.lab, case.table, 1e-9)
+    vectors = unit(np.asarray(case.lab.lessons.bags @ case.table, np.float32))
+    right = np.linalg.lstsq(vectors, case.lab.lessons.vectors, rcond=None)[0]
+    assert mapped == pytest.approx(case.table @ right, abs=1e-3)
+    assert fits.linear_map(case.lab, case.table, 1e9) == pytest.approx(case.table, abs=1e-5)
+
+
+def test_bigrams_by_hand(case):
+    lab = fits.with_bigrams(case.lab, 5)
+    more = lab.documents.bags[:, len(case.lab.start) :]
+    assert more.sum(axis=0).min() >= 5
+    tokens, _ = case.lab.tokenizer.tokens(case.lab.documents.texts)
+    _, counts = np.unique(np.stack([tokens[:-1], tokens[1:]]), axis=1, return_counts=True)
+    # Some of these pairs are of two documents.
+    assert 0 < more.shape[1] <= (counts >= 5).sum()
+    assert lab.start[: len(case.lab.start)].tolist() == case.lab.start.tolist()
+
+
+def test_bm25_finds_the_document_that_has_the_words(case):
+    found = fits.bm25(case.lab)
+    assert found.shape == (20, 60)
+    assert found.max(axis=1).tolist() == [1.0] * 20
+    assert np.mean(found.argmax(axis=1) == np.arange(0, 60, 3)) > 0.9
+
+
+def test_every_variant_is_scored(case):
+    plain = VARIANTS[AS_IT_IS](case)
+    for label in ("residual of 64 units", "BM25 in the score, .3", "own document, .1"):
+        scores = VARIANTS[label](case)
+        assert scores.keys() <= plain.keys()
+        assert len(scores["per_query"]) == 20
+        assert scores["queries_only"] > 0.5
+
+
+def test_shares_and_their_interval_by_hand():
+    run = {"queries_only": 0.25, "both_sides": 0.5, "per_query": [0.5, 0.0]}
+    run |= dict.fromkeys(("cosine", "agreement", "gain"), 0.5)
+    found = summed_up({"1": run}, [0.5, 0.5])
+    assert (found["queries_only"], found["both_sides"]) == ([0.5], [1.0])
+    # A sample has none, one or both of the two queries.
+    assert found["interval"] == [0.0, 1.0]
+    assert RECIPE.least_gain is None
