@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.certificate import collection_folder
 from benchmarks.distillation import fits
+from benchmarks.distillation.fused import fused_scores
 from benchmarks.distillation.lab import Lab, Side, prepare
 from benchmarks.distillation.tasks import SEEDS, TASKS, Remembering, Task
 from retriever.embedders.base import Matrix, unit
@@ -26,6 +27,8 @@ from retriever.training.distillation.distill import RECIPE
 from retriever.training.distillation.teacher import TEXTS
 
 AS_IT_IS = "as it is"
+KEPT, PENALTY = "linear map after the fit, .1", 0.1
+FUSED = "fused with BM25"
 Scores = Mapping[str, Any]
 
 
@@ -100,13 +103,20 @@ def three_fits(case: Case) -> Scores:
 
 def map_after(strength: float, case: Case) -> Scores:
     """Return the scores with a linear map after the fit."""
-    return case.lab.scores(fits.linear_map(case.lab, case.table, strength))
+    return case.lab.scores(case.lab.mapped(case.table, strength))
 
 
 def map_before(strength: float, case: Case) -> Scores:
     """Return the scores with a linear map of the initial table."""
-    start = fits.linear_map(case.lab, case.lab.start, strength)
+    start = case.lab.mapped(case.lab.start, strength)
     return case.lab.scores(case.lab.fitted(start=start))
+
+
+def maps_around(before: float, after: float, case: Case) -> Scores:
+    """Return the scores with linear maps of the initial and of the fitted table."""
+    start = case.lab.mapped(case.lab.start, before)
+    table = case.lab.fitted(start=start)
+    return case.lab.scores(case.lab.mapped(table, after))
 
 
 def own_document(share: float, case: Case) -> Scores:
@@ -148,12 +158,21 @@ def with_bm25(weight: float, case: Case) -> Scores:
     }
 
 
+def with_bm25_fused(case: Case) -> Scores:
+    """Return the scores of the product's table, fused with BM25."""
+    return fused_scores(case.lab, case.lab.mapped(case.table, PENALTY))
+
+
 VARIANTS: Mapping[str, Callable[[Case], Scores]] = {
     AS_IT_IS: as_it_is,
-    "linear map after the fit, .1": partial(map_after, 0.1),
+    KEPT: partial(map_after, PENALTY),
+    FUSED: with_bm25_fused,
     "linear map after the fit, 1": partial(map_after, 1.0),
     "linear map before the fit, .1": partial(map_before, 0.1),
     "linear map before the fit, 1": partial(map_before, 1.0),
+    "linear maps before, 1, and after, .1": partial(maps_around, 1.0, 0.1),
+    "linear maps before, 5, and after, .1": partial(maps_around, 5.0, 0.1),
+    "linear map after the fit, .01": partial(map_after, 0.01),
     "own document, .1": partial(own_document, 0.1),
     "own document, .3": partial(own_document, 0.3),
     "own document of titles and first sentences, .3": partial(own_document_of_firsts, 0.3),

@@ -116,18 +116,6 @@ def mean_of_epochs(lab: Lab) -> Matrix:
     return total / np.float32(count)
 
 
-def linear_map(lab: Lab, table: Matrix, strength: float) -> Matrix:
-    """Return a table mapped to the teacher's vectors of the lessons by ridge regression.
-
-    The penalty is on the map's distance from the identity, times `strength` of the mean eigenvalue.
-    """
-    vectors = unit(np.asarray(lab.lessons.bags @ table, np.float32)).astype(np.float64)
-    squares = vectors.T @ vectors
-    ridge = strength * np.trace(squares) / len(squares) * np.eye(len(squares))
-    right = vectors.T @ lab.lessons.vectors + ridge
-    return np.asarray(table @ np.linalg.solve(squares + ridge, right), np.float32)
-
-
 def with_bigrams(lab: Lab, least: int) -> Lab:
     """Return the distillation with a row for each pair of tokens that documents repeat."""
     size = len(lab.start)

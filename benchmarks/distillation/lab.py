@@ -31,6 +31,7 @@ from retriever.training.distillation.student import (
     TableFit,
     TrainingSet,
     initial_table,
+    mapped,
     run_epochs,
 )
 from retriever.training.distillation.teacher import TEXTS
@@ -92,7 +93,7 @@ class Lab:
         return list(self.task.queries()), self.task.qrels()
 
     def fitted(self, recipe: FitOptions = RECIPE, **changes: Any) -> Matrix:
-        """Return the table of the last epoch; `changes` as in `epochs`."""
+        """Return the table of the last epoch, not yet mapped; `changes` as in `epochs`."""
         *_, last = self.epochs(recipe, **changes)
         return last.table
 
@@ -111,6 +112,10 @@ class Lab:
         lessons = self.lessons.lessons if lessons is None else lessons
         for _ in run_epochs(fitting, lessons, seed or self.seed, lambda *_: None):
             yield fitting
+
+    def mapped(self, table: Matrix, penalty: float) -> Matrix:
+        """Return a table after a linear map to the teacher's vectors of the lessons."""
+        return mapped(table, self.lessons.lessons, penalty)
 
     def scores(self, table: Matrix) -> dict[str, Any]:
         """Return what a table reaches; see `scores_of`."""

@@ -74,7 +74,8 @@ class FitOptions:
     Adam's learning rate in the first epoch; it decays exponentially to `last_rate`. `contrast` is
     the weight of the ranking term relative to the cosine, `sharpness` its inverse temperature. The
     fit stops early when an epoch gains less than `least_gain` of cosine on held-out texts; with
-    None, never.
+    None, never. Afterwards, the table is mapped with the penalty `map_penalty`, see `mapped`; with
+    None, it is not.
     """
 
     steps: int = 400
@@ -86,6 +87,7 @@ class FitOptions:
     contrast: float = 4.0
     sharpness: float = 20.0
     least_gain: float | None = 1e-4
+    map_penalty: float | None = None
 
     def epochs_of(self, lessons: int) -> int:
         """Return the number of epochs over a training set of this size."""
@@ -118,9 +120,40 @@ def fit(
     """Fit a table from the initial values `start` (vocabulary, dim), which are not modified.
 
     `anchors` (n, dim) are the vectors to rank; there may be none. Return the table of the best
-    epoch, or that of the last one if the fit does not stop early. The same arguments give the same
-    table.
+    epoch, or that of the last one if the fit does not stop early, mapped if `recipe` says so. The
+    same arguments give the same table.
     """
+    best = _fit(start, lessons, held_out, anchors, recipe, seed, progress)
+    if recipe.map_penalty is None:
+        return best
+    table = mapped(best.table, lessons, recipe.map_penalty)
+    return Fitted(table, mean_cosine(table, held_out), best.epochs)
+
+
+def mapped(table: Matrix, lessons: TrainingSet, penalty: float) -> Matrix:
+    """Return a table after a linear map of its vectors to the teacher's vectors of the lessons.
+
+    It is that of ridge regression, with a penalty on its distance from the identity: `penalty`
+    times the mean eigenvalue of the second moments. It also moves tokens that no lesson has.
+    """
+    vectors = unit(np.asarray(lessons.tokens @ table, np.float32)).astype(np.float64)
+    moments = vectors.T @ vectors
+    ridge = penalty * np.trace(moments) / len(moments) * np.eye(len(moments))
+    if not ridge.any():
+        return table
+    right = vectors.T @ lessons.vectors + ridge
+    return np.asarray(table @ np.linalg.solve(moments + ridge, right), np.float32)
+
+
+def _fit(
+    start: Matrix,
+    lessons: TrainingSet,
+    held_out: TrainingSet,
+    anchors: Matrix,
+    recipe: FitOptions,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> Fitted:
     fitting = TableFit(start.astype(np.float32, copy=True), anchors, recipe)
     best = Fitted(start, mean_cosine(start, held_out), 0)
     for epoch in run_epochs(fitting, lessons, seed, progress):

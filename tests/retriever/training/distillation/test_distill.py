@@ -47,6 +47,7 @@ from retriever.training.distillation.student import (
     TableFit,
     TrainingSet,
     fit,
+    mapped,
     mean_cosine,
     with_means,
 )
@@ -151,6 +152,34 @@ def test_fitting_that_never_stops_early_keeps_the_last_epoch():
     fitted = fit(start, some, against, NO_ANCHORS, options, 1, ignore_progress)
     assert fitted.epochs == options.most_epochs
     assert mean_cosine(fitted.table, some) > mean_cosine(start, some)
+
+
+def test_a_linear_map_is_recovered_also_for_tokens_of_no_lesson():
+    """The teacher's space is the table's, turned and stretched; the last token is in no lesson."""
+    random = np.random.default_rng(3)
+    table = random.normal(size=(41, 8)).astype(np.float32)
+    turn = np.linalg.qr(random.normal(size=(8, 8)))[0].astype(np.float32)
+    bags = random.poisson(0.2, (2000, 41)) + np.eye(41)[random.integers(0, 40, 2000)]
+    bags[:, 40] = 0
+    some = lessons(bags, unit(np.asarray(bags @ table, np.float32)) @ turn)
+    found = mapped(table, some, 1e-6)
+    assert found == pytest.approx(table @ turn, abs=1e-3)
+    # A large penalty keeps the table.
+    assert mapped(table, some, 1e6) == pytest.approx(table, abs=1e-4)
+    nothing = np.zeros_like(table)
+    assert mapped(nothing, some, 0.1).tolist() == nothing.tolist()
+
+
+def test_the_fit_ends_with_the_map_and_reports_its_cosine():
+    random = np.random.default_rng(4)
+    some = lessons(random.poisson(0.5, (60, 9)) + np.eye(60, 9), random.normal(size=(60, 4)))
+    start = random.normal(size=(9, 4)).astype(np.float32)
+    given = start, some[:40], some[40:], np.zeros((0, 4), np.float32)
+    plain = fit(*given, PLAIN, 1, ignore_progress)
+    found = fit(*given, replace(PLAIN, map_penalty=0.1), 1, ignore_progress)
+    assert found.table.tolist() == mapped(plain.table, some[:40], 0.1).tolist()
+    assert found.cosine == mean_cosine(found.table, some[40:]) != plain.cosine
+    assert found.epochs == plain.epochs
 
 
 def test_small_corpora_get_more_epochs():
