@@ -44,6 +44,8 @@ bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/re
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.weightings
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.known_items
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.distilling
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.distilling --ablate
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.distilling --command scifact
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.words
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.training
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.durability

@@ -1,103 +1,73 @@
 """How close a distilled table comes to its teacher: `python -m benchmarks.distilling [TASK...]`;
-with `--ablate`, which changes help.
+with `--ablate`, which changes of the fit help; with `--command`, what the command costs.
 
-Needs RETRIEVER_DATA. Writes `results/distilling.json`: the command with its defaults, with several
-seeds, on four collections and on 1,000 documents of two. `--ablate [--only VARIANT]...` measures
-changes, one at a time, with the same seeds, and writes `results/distilling-ablation.json`. If tasks
-are named, only these are measured. MiniLM is the teacher throughout. What it has read is kept in
-`.cache/` between seeds, variants and runs; for tasks that are `timed`, the command is called once
-more without that, which takes `whole_s`.
+Needs RETRIEVER_DATA. Writes `results/distilling.json`: four collections and 1,000 documents of two,
+with three seeds, alone and fused with BM25. `--ablate [--only VARIANT]...` measures changes, one at
+a time. If tasks are named, only these are measured; `--seeds N` takes the first N seeds. MiniLM is
+the teacher throughout; what it has read is kept in `.cache/` between seeds, variants and runs. The
+tables are those of `distill`, made without a collection on disk. `--command` calls `distill`
+itself, with nothing kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from statistics import mean
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
+import numpy as np
+
 from benchmarks.certificate import certificate, checksum, collection_folder, save
-from benchmarks.distillation.ablation import ablate, ablation_results
+from benchmarks.distillation.ablation import FUSED, KEPT, ablate, results
 from benchmarks.distillation.tasks import BINARY, SEEDS, TASKS, TEACHER, Remembering, Task
-from retriever import Collection, ContextualEmbedder, distill
+from retriever import Collection, ContextualEmbedder, StaticEmbedder, distill
 from retriever.training.distillation.teacher import TEXTS
 
 COMMAND = "python -m benchmarks.distilling"
 
 
-def collection_of(task: Task, teacher: Remembering) -> Collection:
-    """Return the collection with MiniLM's vectors, kept between runs."""
-    library = Collection.open_or_create(collection_folder(task.name))
-    if not len(library):
-        library.add(task.documents())
-    there = "minilm" in library.index_names()
-    library.build("minilm", None if there else teacher)
-    return library
-
-
-def distilled(library: Collection, task: Task, seed: int, **options: Any) -> dict[str, Any]:
-    """Distill once from scratch to an index, and evaluate it."""
-    name = f"distilled-{seed}"
-    if name in library.index_names():
-        library.drop(name)
-    for folder in (library.path / "models").glob(f"*{name}*"):
-        shutil.rmtree(folder)
-    started = perf_counter()
-    judged: dict[str, Any] = {"queries": task.queries(), "qrels": task.qrels()}
-    report = distill(library, name, teacher="minilm", seed=seed, **judged, **options)
-    seconds = perf_counter() - started
-    assert report.judged
-    library.drop(name)
-    shutil.rmtree(report.path)
+def measure_command(task: Task, teacher: Remembering) -> dict[str, Any]:
+    """Return the time of `distill` over a built index, what it reaches, and one query's time."""
+    with Collection.open_or_create(collection_folder(task.name)) as library:
+        if not len(library):
+            library.add(task.documents())
+        library.build("minilm", None if "minilm" in library.index_names() else teacher)
+        library.use("minilm", ContextualEmbedder(TEACHER))
+        if "student" in library.index_names():
+            library.drop("student")
+        for folder in (library.path / "models").glob("*student*"):
+            shutil.rmtree(folder)
+        judged: dict[str, Any] = {"queries": task.queries(), "qrels": task.qrels()}
+        started, used = perf_counter(), process_time()
+        report = distill(library, "student", teacher="minilm", **judged)
+        seconds, used = perf_counter() - started, process_time() - used
+        assert report.judged
     return {
-        "teacher": report.judged.teacher,
-        "queries_only": report.judged.student_queries,
-        "both_sides": report.judged.student,
-        "cosine": report.cosine,
-        "texts": report.texts,
-        "passages": report.passages,
-        "fitting_s": report.fitting_seconds,
+        "documents": report.passages + report.held_out_known,
         "whole_s": seconds,
-        "precision": report.precision,
+        "processor_s": used,
+        "encoding_s": report.encoding_seconds,
+        "fitting_s": report.fitting_seconds,
+        "load": os.getloadavg()[0],
+        "queries_only": report.judged.student_queries / report.judged.teacher,
+        "both_sides": (report.judged.student or 0.0) / report.judged.teacher,
+        "encoding_us": single_queries(StaticEmbedder(report.path), list(task.queries().values())),
     }
 
 
-def summed_up(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return means over the seeds, and the range of the share of the teacher's quality."""
-    teacher = runs[0]["teacher"]
-    shares = {
-        side: [run[side] / teacher for run in runs] for side in ("queries_only", "both_sides")
-    }
-    return {
-        "teacher": teacher,
-        **{key: mean(run[key] for run in runs) for key in ("queries_only", "both_sides")},
-        **{f"{side}_share": mean(values) for side, values in shares.items()},
-        **{f"{side}_spread": [min(values), max(values)] for side, values in shares.items()},
-        "cosine": mean(run["cosine"] for run in runs),
-    }
-
-
-def measure(task: Task, place: Path, teacher: Remembering) -> None:
-    """Write to a file what `distill` reaches with its defaults.
-
-    After each distillation, so that an interrupted call resumes.
-    """
-    kept = json.loads(place.read_text()) if place.exists() else {"runs": {}}
-    with collection_of(task, teacher) as library:
-        if task.timed and "whole_s" not in kept:
-            library.use("minilm", ContextualEmbedder(TEACHER))
-            kept["whole_s"] = distilled(library, task, SEEDS[0])["whole_s"]
-        library.use("minilm", teacher)
-        for seed in SEEDS:
-            if str(seed) not in kept["runs"]:
-                kept["runs"][str(seed)] = found = distilled(library, task, seed)
-                place.write_text(json.dumps(kept))
-                print(task.name, seed, found, flush=True)
-    place.write_text(json.dumps(kept))
+def single_queries(student: StaticEmbedder, queries: list[str]) -> dict[str, float]:
+    """Return the time of encoding one query: percentiles in microseconds, each asked 20 times."""
+    times = []
+    for text in [*queries[:20], *queries * 20]:
+        started = perf_counter()
+        student.encode_queries([text])
+        times.append(1e6 * (perf_counter() - started))
+    # The first ones warm up.
+    p5, p50, p95 = np.percentile(times[20:], [5, 50, 95])
+    return {"p5": p5, "p50": p50, "p95": p95}
 
 
 def main() -> None:
@@ -105,35 +75,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=COMMAND)
     parser.add_argument("tasks", nargs="*", metavar="TASK")
     parser.add_argument("--ablate", action="store_true")
+    parser.add_argument("--command", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="VARIANT")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), metavar="N")
     given = parser.parse_args()
     tasks = [task for task in TASKS if task.name in given.tasks or not given.tasks]
     teacher = Remembering.of(collection_folder("teacher.db"))
-    if given.ablate:
-        ablate(tasks, teacher, given.only)
-        command = f"{COMMAND} --ablate"
-        save("distilling-ablation", {**certified(command), "tasks": ablation_results()})
-        return
-    places = {task.name: collection_folder(f"distilling-{task.name}.json") for task in TASKS}
-    for task in tasks:
-        measure(task, places[task.name], teacher)
-        save_all(places)
-
-
-def certified(command: str) -> dict[str, Any]:
-    """Return what was measured, how and when."""
-    return {"certificate": certificate(**facts(), command=command)}
-
-
-def save_all(places: Mapping[str, Path]) -> None:
-    """Write the results from what is kept of each task."""
-    tasks = {}
-    for task in TASKS:
-        if places[task.name].exists():
-            kept = json.loads(places[task.name].read_text())
-            runs = [kept["runs"][str(seed)] for seed in SEEDS if str(seed) in kept["runs"]]
-            tasks[task.name] = {"label": task.label, **summed_up(runs), **kept}
-    save("distilling", {**certified(COMMAND), "tasks": tasks})
+    seeds = SEEDS[: given.seeds]
+    if given.command:
+        for task in tasks:
+            place = collection_folder(f"command-{task.name}.json")
+            place.write_text(json.dumps(measure_command(task, teacher)))
+    else:
+        ablate(tasks, teacher, given.only if given.ablate else [KEPT, FUSED], seeds)
+    save("distilling", {"certificate": certificate(**facts()), "tasks": results()})
 
 
 def facts() -> dict[str, Any]:
@@ -143,6 +98,7 @@ def facts() -> dict[str, Any]:
     return {
         "data": "ADI, Cranfield, BEIR SciFact, arXiv titles and abstracts, binary judgments",
         "data_checksum": checksum(*files),
+        "command": COMMAND,
         "seeds": list(SEEDS),
         "texts": TEXTS,
     }

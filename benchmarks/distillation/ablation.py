@@ -26,7 +26,7 @@ from retriever.splitting import sentences
 from retriever.training.distillation.distill import RECIPE
 from retriever.training.distillation.teacher import TEXTS
 
-AS_IT_IS = "as it is"
+PLAIN = "without a map"
 KEPT, PENALTY = "linear map after the fit, .1", 0.1
 FUSED = "fused with BM25"
 Scores = Mapping[str, Any]
@@ -47,7 +47,7 @@ class Case:
 
     @cached_property
     def table(self) -> Matrix:
-        """The table as it is."""
+        """The table before its map."""
         return self.lab.fitted()
 
     @cached_property
@@ -72,8 +72,8 @@ class Case:
         return self.lab.scores(self.lab.fitted(kind=partial(kind, **options)))
 
 
-def as_it_is(case: Case) -> Scores:
-    """Return the scores of the product's fit, and the teacher's."""
+def plain(case: Case) -> Scores:
+    """Return the scores of the fit without its map, and the teacher's."""
     return {**case.lab.scores(case.table), "teacher": case.lab.teacher}
 
 
@@ -164,15 +164,15 @@ def with_bm25_fused(case: Case) -> Scores:
 
 
 VARIANTS: Mapping[str, Callable[[Case], Scores]] = {
-    AS_IT_IS: as_it_is,
+    PLAIN: plain,
     KEPT: partial(map_after, PENALTY),
     FUSED: with_bm25_fused,
+    "linear map after the fit, .01": partial(map_after, 0.01),
     "linear map after the fit, 1": partial(map_after, 1.0),
     "linear map before the fit, .1": partial(map_before, 0.1),
     "linear map before the fit, 1": partial(map_before, 1.0),
     "linear maps before, 1, and after, .1": partial(maps_around, 1.0, 0.1),
     "linear maps before, 5, and after, .1": partial(maps_around, 5.0, 0.1),
-    "linear map after the fit, .01": partial(map_after, 0.01),
     "own document, .1": partial(own_document, 0.1),
     "own document, .3": partial(own_document, 0.3),
     "own document of titles and first sentences, .3": partial(own_document_of_firsts, 0.3),
@@ -200,11 +200,13 @@ VARIANTS: Mapping[str, Callable[[Case], Scores]] = {
 }
 
 
-def measure(task: Task, teacher: Remembering, chosen: Iterable[str], place: Path) -> None:
-    """Write the scores of variants to a file, after each one, with every seed."""
+def measure(
+    task: Task, teacher: Remembering, chosen: Iterable[str], seeds: Iterable[int], place: Path
+) -> None:
+    """Write the scores of variants to a file, after each one, with some seeds."""
     kept: dict[str, dict[str, Any]] = json.loads(place.read_text()) if place.exists() else {}
     labels = list(chosen)
-    for seed in SEEDS:
+    for seed in seeds:
         case = Case(task, seed, teacher)
         for label in labels:
             runs = kept.setdefault(label, {})
@@ -223,28 +225,36 @@ def place_of(task: Task) -> Path:
     return collection_folder(f"ablation-{task.name}.json")
 
 
-def ablate(tasks: Sequence[Task], teacher: Remembering, chosen: Sequence[str] = ()) -> None:
+def ablate(
+    tasks: Sequence[Task],
+    teacher: Remembering,
+    chosen: Sequence[str] = (),
+    seeds: Sequence[int] = SEEDS,
+) -> None:
     """Measure variants on tasks: those whose labels begin with a word of `chosen`, or all."""
     labels = [label for label in VARIANTS if not chosen or label.startswith(tuple(chosen))]
     for task in tasks:
-        wanted = [AS_IT_IS, *(label for label in labels if label != AS_IT_IS)]
-        measure(task, teacher, wanted, place_of(task))
+        wanted = [PLAIN, *(label for label in labels if label != PLAIN)]
+        measure(task, teacher, wanted, seeds, place_of(task))
 
 
-def ablation_results() -> dict[str, Any]:
+def results() -> dict[str, Any]:
     """Return what has been measured of each task: shares of the teacher's quality by variant."""
     found = {}
     for task in TASKS:
-        if place_of(task).exists():
-            kept = json.loads(place_of(task).read_text())
-            teacher = kept[AS_IT_IS][str(SEEDS[0])]["teacher"]
-            rows = {label: summed_up(runs, teacher) for label, runs in kept.items() if runs}
-            found[task.name] = {
-                "label": task.label,
-                "queries": len(teacher),
-                "teacher": float(np.mean(teacher)),
-                "variants": rows,
-            }
+        if not place_of(task).exists():
+            continue
+        kept = json.loads(place_of(task).read_text())
+        teacher = kept[PLAIN][str(SEEDS[0])]["teacher"]
+        rows = {label: summed_up(kept[label], teacher) for label in VARIANTS if kept.get(label)}
+        command = collection_folder(f"command-{task.name}.json")
+        found[task.name] = {
+            "label": task.label,
+            "queries": len(teacher),
+            "teacher": float(np.mean(teacher)),
+            "variants": rows,
+            **({"command": json.loads(command.read_text())} if command.exists() else {}),
+        }
     return found
 
 
@@ -253,7 +263,7 @@ def summed_up(runs: Mapping[str, Scores], teacher: Sequence[float]) -> dict[str,
 
     The interval has 95 % of 5,000 bootstrap samples of the queries.
     """
-    sides = ("queries_only", "both_sides")
+    sides, first = ("queries_only", "both_sides"), next(iter(runs.values()))
     whole = np.mean(teacher)
     drawn = np.random.default_rng(1).integers(len(teacher), size=(5_000, len(teacher)))
     ours = np.mean([run["per_query"] for run in runs.values()], axis=0)
@@ -265,4 +275,5 @@ def summed_up(runs: Mapping[str, Scores], teacher: Sequence[float]) -> dict[str,
             key: round(float(np.mean([run[key] for run in runs.values()])), 5)
             for key in ("cosine", "agreement", "gain")
         },
+        **({"fused": [run["fused"] for run in runs.values()]} if "fused" in first else {}),
     }

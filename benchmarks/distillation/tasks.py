@@ -29,8 +29,7 @@ class Task:
     """A collection to distill on: its name, the source of its documents, how it is cut.
 
     With `only_judged`, there are that many documents, all judged ones included. `asked` limits the
-    queries. Without `titles`, documents have none: for queries that are titles. `timed` also
-    measures the whole command.
+    queries. Without `titles`, documents have none: for queries that are titles.
     """
 
     name: str
@@ -39,7 +38,6 @@ class Task:
     only_judged: int | None = None
     asked: int | None = None
     titles: bool = True
-    timed: bool = False
 
     def documents(self) -> list[Document]:
         """Return the documents."""
@@ -70,7 +68,7 @@ class Task:
 TASKS = (
     Task("adi", "ADI, 82 documents", ADI),
     Task("cranfield", "Cranfield", CRANFIELD),
-    Task("scifact", "SciFact", SCIFACT, timed=True),
+    Task("scifact", "SciFact", SCIFACT),
     Task("arxiv-5000", "arXiv, 5,000 documents", ARXIV, only_judged=5_000, titles=False),
     Task("scifact-1000", "SciFact, 1,000 documents", SCIFACT, only_judged=1_000),
     Task("arxiv-1000", "arXiv, 1,000 documents", ARXIV, 1_000, asked=300, titles=False),

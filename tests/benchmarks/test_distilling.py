@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from benchmarks.distillation import fits
-from benchmarks.distillation.ablation import AS_IT_IS, VARIANTS, Case, summed_up
+from benchmarks.distillation.ablation import PLAIN, VARIANTS, Case, summed_up
 from benchmarks.distillation.fused import bm25_of, fuse, fused_scores
 from benchmarks.distillation.lab import best
 from benchmarks.distillation.tasks import Task
@@ -143,10 +143,10 @@ def test_bm25_finds_the_document_that_has_the_words(case):
 
 
 def test_every_variant_is_scored(case):
-    plain = VARIANTS[AS_IT_IS](case)
+    every = VARIANTS[PLAIN](case)
     for label in ("residual of 64 units", "BM25 in the score, .3", "own document, .1"):
         scores = VARIANTS[label](case)
-        assert scores.keys() <= plain.keys()
+        assert scores.keys() <= every.keys()
         assert len(scores["per_query"]) == 20
         assert scores["queries_only"] > 0.5
 
