@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.certificate import certificate, save, summary
-from indexes.search import prefilter, searchers
+from indexes.search import prefilter, vector_searcher
 from indexes.vectors.remote.index import RemoteIndex
 from retriever import Collection, Document, HashingEmbedder
 
@@ -46,7 +46,7 @@ def documents(rows: int) -> Iterator[Document]:
 def asking() -> Iterator[None]:
     """Ask the server, whatever would be chosen."""
     with (
-        mock.patch.object(searchers, "FOUND_HERE", 0),
+        mock.patch.object(vector_searcher, "FOUND_HERE", 0),
         mock.patch.object(prefilter, "_is_few", lambda count, *_: count == 0),
     ):
         yield

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.neighbors import Matrix, normalize_queries
-from indexes.search.searchers import VectorSearcher
+from indexes.search.vector_searcher import VectorSearcher
 from indexes.vectors.blocks import Block
 from indexes.vectors.exact import rescore
 from indexes.vectors.shards import for_similarity

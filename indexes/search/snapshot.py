@@ -18,7 +18,8 @@ from indexes.lexical.bm25 import Terms
 from indexes.neighbors import Keys, Matrix, Neighbors, is_among, validate_k
 from indexes.search.best_passage import best_passages, best_scores
 from indexes.search.recent import RecentPassages
-from indexes.search.searchers import LexicalSearcher, SearcherCache, VectorSearcher
+from indexes.search.searchers import LexicalSearcher, SearcherCache
+from indexes.search.vector_searcher import VectorSearcher
 from indexes.vectors.blocks import rows_of
 
 # Vectors (n, dim), or the terms of n queries.

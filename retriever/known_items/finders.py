@@ -22,8 +22,9 @@ from indexes.lexical.bm25 import terms_of
 from indexes.lexical.replaced import CountedTerms
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, is_among, nothing
 from indexes.search.elsewhere import scores_of
-from indexes.search.searchers import LexicalSearcher, VectorSearcher
+from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
+from indexes.search.vector_searcher import VectorSearcher
 from retriever.collection import Collection
 from retriever.embedders.base import Embedder
 from retriever.known_items.rests import Rests, ids_of

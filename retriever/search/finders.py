@@ -17,8 +17,8 @@ from indexes.images import Image
 from indexes.lexical.bm25 import READING
 from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import NO_KEY, Keys, Neighbors, best, is_among
-from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
+from indexes.search.vector_searcher import VectorSearcher
 from retriever.advice import shell_command
 from retriever.embedders.base import (
     IMAGE,

@@ -14,8 +14,8 @@ from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError, pluralize
 from indexes.images import Image
 from indexes.neighbors import Keys, Matrix, Neighbors
-from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
+from indexes.search.vector_searcher import VectorSearcher
 from retriever.embedders.base import IMAGE, TEXT, Embedder, fingerprint_of
 from retriever.formats.vectors.reading import VectorFile, VectorSource, read_vectors, vectors_of
 from retriever.formatting import first_names

@@ -13,7 +13,7 @@ import pytest
 from indexes.catalog.records import EmbeddingRow, IndexRow
 from indexes.errors import DamageError, InputError
 from indexes.pipeline import builder
-from indexes.search import prefilter, searchers
+from indexes.search import prefilter, vector_searcher
 from indexes.search.prefilter import AllowList, KeySet
 from indexes.storage.files import FileDigest
 from indexes.vectors import scores, shards
@@ -47,7 +47,7 @@ def flat_searcher(block):
     """Return an exact searcher of one block."""
     dim = block.vectors.shape[1]
     embedding = EmbeddingRow(1, "flat", {}, "model", "fingerprint", dim, "float32")
-    return searchers.VectorSearcher(
+    return vector_searcher.VectorSearcher(
         index=IndexRow.planned("flat", embedding, {}),
         embedding=embedding,
         blocks=[block],
@@ -96,14 +96,14 @@ def test_rows_copied_for_filters_are_kept_up_to_a_number_of_bytes():
 
 
 def test_copied_rows_above_the_limit_serve_their_search_only(monkeypatch):
-    monkeypatch.setattr(searchers, "KEPT_BYTES", 100)
+    monkeypatch.setattr(vector_searcher, "KEPT_BYTES", 100)
     searcher = flat_searcher(Block(np.arange(1, 101), unit_rows(100, 8)))
     assert first_hit(searcher, AllowList("few", partial(KeySet.of, np.arange(1, 11)))) == [[1]]
     assert copied_by(searcher) == 0
 
 
 def test_threads_share_the_filters_of_a_searcher(monkeypatch):
-    monkeypatch.setattr(searchers, "KEPT_BYTES", 2_000)
+    monkeypatch.setattr(vector_searcher, "KEPT_BYTES", 2_000)
     searcher = flat_searcher(Block(np.arange(1, 201), unit_rows(200, 8)))
     filters = [AllowList(f"{n}", partial(KeySet.of, np.arange(n, n + 10))) for n in range(1, 101)]
     before = sys.getswitchinterval()
@@ -130,7 +130,7 @@ def test_keys_held_as_bits_are_the_same_keys(most, monkeypatch):
 
 def test_a_filter_of_very_many_rows_is_kept(monkeypatch):
     monkeypatch.setattr(prefilter, "PACKED_KEYS", 1_000)
-    monkeypatch.setattr(searchers, "KEPT_BYTES", 10_000)
+    monkeypatch.setattr(vector_searcher, "KEPT_BYTES", 10_000)
     searcher = flat_searcher(Block(np.arange(1, 40_001), unit_rows(40_000, 8)))
     allowed = AllowList("most", partial(KeySet.of, np.arange(101, 40_001)))
     assert first_hit(searcher, allowed) == [[101]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
+from indexes.search.vector_searcher import VectorSearcher
 from retriever.collection import Collection
 from retriever.comparison.system_run import deep_enough, settle
 from retriever.comparison.test_set import Qrels, TestSet

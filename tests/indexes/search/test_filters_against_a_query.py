@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from indexes.search import searchers
-from indexes.search.searchers import VectorSearcher
+from indexes.search import vector_searcher
+from indexes.search.vector_searcher import VectorSearcher
 from retriever import Collection, Document
 
 ROWS, WIDTH = 3000, 16
@@ -64,8 +64,8 @@ def test_a_filter_that_does_not_depend_on_the_query_is_answered_by_the_structure
 
     monkeypatch.setattr(VectorSearcher, "_brute_force", counted)
     # Of so few rows, exact search is faster.
-    monkeypatch.setattr(searchers, "GRAPH_ROWS", (0.1, 0.1))
-    monkeypatch.setattr(searchers, "CELL_ROWS", (0.1, 0.1))
+    monkeypatch.setattr(vector_searcher, "GRAPH_ROWS", (0.1, 0.1))
+    monkeypatch.setattr(vector_searcher, "CELL_ROWS", (0.1, 0.1))
     queries = [str(n) for n in range(0, ROWS, 60)]
     found = recall(points, index, queries, {"odd": 1})
     assert found > recall(points, index, queries, None) - 0.03

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from indexes.errors import DamageError, EngineError, InputError, MismatchError
 from indexes.neighbors import DOT
-from indexes.search import prefilter, searchers
+from indexes.search import prefilter, vector_searcher
 from indexes.vectors.engines import engine_of, remote_definition
 from indexes.vectors.milvus_engine import server as milvus
 from indexes.vectors.milvus_engine.expressions import expression
@@ -187,7 +187,7 @@ def test_milvus_evaluates_filters_and_follows_changes_of_metadata_alone(library,
 def test_a_filter_that_leaves_few_is_searched_here_when_it_is_used_again(
     library, caplog, monkeypatch
 ):
-    monkeypatch.setattr(searchers, "FOUND_HERE", 0)
+    monkeypatch.setattr(vector_searcher, "FOUND_HERE", 0)
     caplog.set_level(logging.DEBUG, "retriever.search")
     for is_new in (True, False, False):
         caplog.clear()

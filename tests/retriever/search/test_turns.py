@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from indexes import threads
-from indexes.search import searchers
+from indexes.search import vector_searcher
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.toy import Axes
 
@@ -51,7 +51,7 @@ def test_other_queries_and_batches_do_not(library, index):
 
 @pytest.mark.parametrize(("index", "limit"), [("hashing", "NUMBERS"), ("graph", "ROWS")])
 def test_a_query_of_many_vectors_does_not(library, monkeypatch, index, limit):
-    monkeypatch.setattr(searchers, f"BRIEF_{limit}", 0)
+    monkeypatch.setattr(vector_searcher, f"BRIEF_{limit}", 0)
     assert not waits(library, index)
 
 
