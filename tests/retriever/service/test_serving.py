@@ -158,15 +158,22 @@ def soak(folder, seconds, kills):
                     wrong.append(said)
 
         clients = [threading.Thread(target=client) for _ in range(3)]
+
+        def asking():
+            return any(one.is_alive() for one in clients)
+
         for one in clients:
             one.start()
         while (time.monotonic() < until or killed < kills) and not wrong:
             command = [sys.executable, "-c", WRITER, str(folder)]
             with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
-                assert writer.stdout.readline() == b"writing\n"
-                before = len(answers)
-                eventually(lambda: len(answers) > before + 20 or wrong)  # noqa: B023
-                writer.kill()
+                try:
+                    assert writer.stdout.readline() == b"writing\n"
+                    enough = len(answers) + 20
+                    # When the time is over, nobody asks any more.
+                    eventually(lambda: len(answers) > enough or not asking())  # noqa: B023
+                finally:
+                    writer.kill()
             killed += 1
         for one in clients:
             one.join(SECONDS)
