@@ -121,3 +121,9 @@ def live(block: Block, deleted: Keys, step: int = 1, start: int = 0) -> Block:
     if not len(gone):  # views, not copies
         return block.part(slice(start, None, step))
     return block.part(np.delete(np.arange(len(block.keys)), gone)[start::step])
+
+
+def live_keys(blocks: Sequence[Block], deleted: Keys) -> Keys:
+    """Return the keys of some blocks, without deleted ones, in their order; no vector is read."""
+    kept = [np.delete(block.keys, rows_of(deleted, block.keys)) for block in blocks]
+    return np.concatenate([np.empty(0, np.int64), *kept])

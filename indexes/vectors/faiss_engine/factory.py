@@ -11,7 +11,7 @@ import numpy as np
 
 from indexes.errors import InputError, WorkerError
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, Keys, Matrix
-from indexes.vectors.blocks import Block, count_live, live, rows_of
+from indexes.vectors.blocks import Block, count_live, live, live_keys
 from indexes.vectors.engine import Fill
 from indexes.vectors.faiss_engine.index import FaissIndex, reason
 from indexes.vectors.faiss_engine.parts import (
@@ -71,7 +71,7 @@ def build(
         # Not IDMap2, which keeps a hash table of all keys: nothing looks a key up.
         index = faiss.IndexIDMap(inner)
         if fill is not None and divides(inner, sample):
-            _merge_all(index, fill(packed(inner), deleted), _live_keys(blocks, deleted))
+            _merge_all(index, fill(packed(inner), deleted), live_keys(blocks, deleted))
         else:
             for block in blocks:
                 for keys, vectors in slices(block, deleted):
@@ -180,11 +180,6 @@ def _merge_all(index: Any, parts: Iterator[bytes], keys: Keys) -> None:
         )
     faiss.copy_array_to_vector(keys, index.id_map)
     index.ntotal = inner.ntotal
-
-
-def _live_keys(blocks: Sequence[Block], deleted: Keys) -> Keys:
-    kept = [np.delete(block.keys, rows_of(deleted, block.keys)) for block in blocks]
-    return np.concatenate([NO_KEYS, *kept])
 
 
 def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:

@@ -16,7 +16,7 @@ import numpy as np
 from indexes.errors import DamageError, EngineError, InputError
 from indexes.neighbors import Keys, is_among
 from indexes.storage.files import new_file, repair_step
-from indexes.vectors.blocks import Block, rows_of
+from indexes.vectors.blocks import Block, live_keys, rows_of
 from indexes.vectors.engine import Definition, Described, Fill
 from indexes.vectors.nodes import NO_KEYS
 from indexes.vectors.remote.fields import Known, Row, row_of
@@ -28,7 +28,6 @@ from indexes.vectors.remote.index import (
     Kept,
     Reference,
     RemoteIndex,
-    live_keys,
     read,
 )
 from indexes.vectors.remote.server import Shape, Structure, VectorServer

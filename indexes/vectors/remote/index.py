@@ -7,7 +7,7 @@ before finds what it did, and a collection that is behind or ahead, restored fro
 written to by another copy of ours, has other marks.
 
 Metadata are changed in place, for all marks. So the collection also says which metadata it has, by
-a name that is taken away before any of them changes and given anew after. A filter is evaluated
+a name that is taken away before any of them changes and given again after. A filter is evaluated
 there for a file, and a state of the documents, that had the same metadata; that name is read again
 after each such search. Else the keys that pass the filter are sent.
 """
@@ -27,7 +27,7 @@ from indexes.catalog.filters import Filter
 from indexes.errors import DamageError, FilterNotSeenError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, is_among, nothing, validate_k
 from indexes.storage.files import repair_step
-from indexes.vectors.blocks import Block, live, rows_of
+from indexes.vectors.blocks import Block, rows_of
 from indexes.vectors.engine import Described, Mask
 from indexes.vectors.nodes import NO_KEYS, Nodes
 from indexes.vectors.remote.conditions import condition_of
@@ -285,8 +285,3 @@ def generation_of(mark: str) -> int:
     """Return the generation in a mark; 0 if it is none of ours."""
     number = mark.partition("-")[0]
     return int(number) if number.isdecimal() else 0
-
-
-def live_keys(blocks: Sequence[Block], deleted: Keys) -> Keys:
-    """Return the keys of some blocks, without deleted ones, ascending."""
-    return np.concatenate([NO_KEYS, *(live(block, deleted).keys for block in blocks)])
