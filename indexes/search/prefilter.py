@@ -67,7 +67,7 @@ class KeySet:
         return self.bits.nbytes if self.few is None else self.few.nbytes
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class AllowList:
     """The keys that pass a filter; `name` identifies the filter and the generation.
 
@@ -79,30 +79,21 @@ class AllowList:
     find: Callable[[], KeySet]
     where: Filter | None = None
     content: int = -1
-    _found: list[KeySet] = field(default_factory=list)
-    _uses: list[None] = field(default_factory=list)
-
-    @property
-    def was_used(self) -> bool:
-        """Whether it was used before, also without its keys."""
-        return bool(self._found or self._uses)
-
-    def mark_used(self) -> None:
-        """Note that an engine has evaluated the filter."""
-        if not self._uses:
-            self._uses.append(None)
+    # Whether it was used before, also by an engine, without its keys.
+    was_used: bool = False
+    _found: KeySet | None = None
 
     @property
     def allowed(self) -> KeySet:
         """The keys, as a set."""
-        if not self._found:
-            self._found.append(self.find())
-        return self._found[0]
+        if self._found is None:
+            self._found, self.was_used = self.find(), True
+        return self._found
 
     @property
     def size(self) -> int:
         """Bytes of memory."""
-        return sum(found.size for found in self._found)
+        return 0 if self._found is None else self._found.size
 
     @property
     def keys(self) -> Keys:

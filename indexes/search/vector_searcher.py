@@ -115,7 +115,7 @@ class VectorSearcher:
         except FilterNotSeenError:
             return None
         _LOG.debug("'%s': its server evaluated the filter", self.index.name)
-        allowed.mark_used()
+        allowed.was_used = True
         found = approximate.rescored(structure, found, unit, k, self.blocks, mask)
         counts = np.count_nonzero(found.keys != NO_KEY, axis=1)[unit.any(axis=1)]
         if len(counts) and counts.min() >= k:  # the usual case: no need to know how many pass it
