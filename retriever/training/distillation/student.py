@@ -123,7 +123,18 @@ def fit(
     epoch, or that of the last one if the fit does not stop early, mapped if `recipe` says so. The
     same arguments give the same table.
     """
-    best = _fit(start, lessons, held_out, anchors, recipe, seed, progress)
+    fitting = TableFit(start.astype(np.float32, copy=True), anchors, recipe)
+    best = Fitted(start, mean_cosine(start, held_out), 0)
+    for epoch in run_epochs(fitting, lessons, seed, progress):
+        cosine = mean_cosine(fitting.table, held_out)
+        if recipe.least_gain is None or not len(held_out):
+            best = Fitted(fitting.table, cosine, epoch + 1)
+            continue
+        if cosine > best.cosine:
+            gain, best = cosine - best.cosine, Fitted(fitting.table.copy(), cosine, epoch + 1)
+            if gain >= recipe.least_gain:
+                continue
+        break
     if recipe.map_penalty is None:
         return best
     table = mapped(best.table, lessons, recipe.map_penalty)
@@ -143,30 +154,6 @@ def mapped(table: Matrix, lessons: TrainingSet, penalty: float) -> Matrix:
         return table
     right = vectors.T @ lessons.vectors + ridge
     return np.asarray(table @ np.linalg.solve(moments + ridge, right), np.float32)
-
-
-def _fit(
-    start: Matrix,
-    lessons: TrainingSet,
-    held_out: TrainingSet,
-    anchors: Matrix,
-    recipe: FitOptions,
-    seed: int,
-    progress: Callable[[int, int], None],
-) -> Fitted:
-    fitting = TableFit(start.astype(np.float32, copy=True), anchors, recipe)
-    best = Fitted(start, mean_cosine(start, held_out), 0)
-    for epoch in run_epochs(fitting, lessons, seed, progress):
-        cosine = mean_cosine(fitting.table, held_out)
-        if recipe.least_gain is None or not len(held_out):
-            best = Fitted(fitting.table, cosine, epoch + 1)
-            continue
-        if cosine > best.cosine:
-            gain, best = cosine - best.cosine, Fitted(fitting.table.copy(), cosine, epoch + 1)
-            if gain >= recipe.least_gain:
-                continue
-        break
-    return best
 
 
 def run_epochs(
