@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, settings
 from retriever import Collection, HashingEmbedder
 from retriever.embedders.hub import locate_sentence_model
 from tests.support.laws import FAST
+from tests.support.parsing import parse_undisturbed
 from tests.support.toy import ANIMALS, COMPASS, HALF, Axes
 
+parse_undisturbed()
 os.environ["HF_HUB_OFFLINE"] = "1"
 # The settings of whoever runs the tests have no effect on them.
 os.environ["XDG_CONFIG_HOME"] = os.devnull
