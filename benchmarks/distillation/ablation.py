@@ -16,19 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.certificate import collection_folder
+from benchmarks.certificate import RESULTS, collection_folder
 from benchmarks.distillation import fits
 from benchmarks.distillation.fused import fused_scores
 from benchmarks.distillation.lab import Lab, Side, prepare
 from benchmarks.distillation.tasks import SEEDS, TASKS, Remembering, Task
 from retriever.embedders.base import Matrix, unit
 from retriever.splitting import sentences
-from retriever.training.distillation.distill import RECIPE
+from retriever.training.distillation.distill import MOST_ANCHORS, RECIPE
+from retriever.training.distillation.student import at_most
 from retriever.training.distillation.teacher import TEXTS
 
-PLAIN = "without a map"
-KEPT, PENALTY = "linear map after the fit, .1", 0.1
+PLAIN = "base: weight 4 of the ranking, 4,000 passages at most, no map"
+PENALTY = 0.1
+KEPT = "map after, .1, weight 16, 8,000 passages: what `distill` does"
 FUSED = "fused with BM25"
+# What each variant changes.
+BASE, BASE_ANCHORS = replace(RECIPE, contrast=4.0, map_penalty=None), 4_000
 Scores = Mapping[str, Any]
 
 
@@ -42,13 +46,20 @@ class Case:
 
     @cached_property
     def lab(self) -> Lab:
-        """The distillation as it is, before its fit."""
-        return prepare(self.task, self.seed, self.teacher)
+        """The distillation that variants change, before its fit."""
+        return self._prepared()
 
     @cached_property
     def table(self) -> Matrix:
         """The table before its map."""
         return self.lab.fitted()
+
+    @cached_property
+    def product(self) -> Matrix:
+        """The table of `distill`."""
+        anchors = at_most(MOST_ANCHORS, self.lab.documents.vectors)
+        lab = replace(self.lab, recipe=RECIPE, anchors=anchors)
+        return lab.mapped(lab.fitted(), PENALTY)
 
     @cached_property
     def firsts(self) -> set[str]:
@@ -60,12 +71,17 @@ class Case:
 
     def other(self, **changes: Any) -> Scores:
         """Return the scores with other texts or tokens."""
-        lab = prepare(self.task, self.seed, self.teacher, **changes)
+        lab = self._prepared(**changes)
         return lab.scores(lab.fitted())
+
+    def _prepared(self, **changes: Any) -> Lab:
+        base = {"recipe": BASE, "most_anchors": BASE_ANCHORS, **changes}
+        return prepare(self.task, self.seed, self.teacher, **base)
 
     def with_recipe(self, **changes: Any) -> Scores:
         """Return the scores with other options of the fit."""
-        return self.lab.scores(self.lab.fitted(replace(RECIPE, **changes)))
+        lab = replace(self.lab, recipe=replace(BASE, **changes))
+        return lab.scores(lab.fitted())
 
     def of_kind(self, kind: Callable[..., Any], **options: Any) -> Scores:
         """Return the scores of another fit."""
@@ -73,8 +89,13 @@ class Case:
 
 
 def plain(case: Case) -> Scores:
-    """Return the scores of the fit without its map, and the teacher's."""
-    return {**case.lab.scores(case.table), "teacher": case.lab.teacher}
+    """Return the scores of what the others change."""
+    return case.lab.scores(case.table)
+
+
+def kept(case: Case) -> Scores:
+    """Return the scores of the table of `distill`."""
+    return case.lab.scores(case.product)
 
 
 def index_alone(case: Case) -> Scores:
@@ -104,6 +125,12 @@ def three_fits(case: Case) -> Scores:
 def map_after(strength: float, case: Case) -> Scores:
     """Return the scores with a linear map after the fit."""
     return case.lab.scores(case.lab.mapped(case.table, strength))
+
+
+def weighted(weight: float, case: Case) -> Scores:
+    """Return the scores with another weight of the ranking, and a linear map after the fit."""
+    lab = replace(case.lab, recipe=replace(BASE, contrast=weight))
+    return lab.scores(lab.mapped(lab.fitted(), PENALTY))
 
 
 def map_before(strength: float, case: Case) -> Scores:
@@ -137,7 +164,7 @@ def bigrams(least: int, case: Case) -> Scores:
 
 def residual(hidden: int, case: Case) -> Scores:
     """Return the scores with a perceptron after the table."""
-    options = replace(RECIPE, most_epochs=10, rate=5e-4, last_rate=5e-5)
+    options = replace(BASE, most_epochs=10, rate=5e-4, last_rate=5e-5)
     return case.lab.scores_of(fits.residual(case.lab, case.table, hidden, options))
 
 
@@ -159,14 +186,18 @@ def with_bm25(weight: float, case: Case) -> Scores:
 
 
 def with_bm25_fused(case: Case) -> Scores:
-    """Return the scores of the product's table, fused with BM25."""
-    return fused_scores(case.lab, case.lab.mapped(case.table, PENALTY))
+    """Return the scores of the table of `distill`, fused with BM25."""
+    return fused_scores(case.lab, case.product)
 
 
 VARIANTS: Mapping[str, Callable[[Case], Scores]] = {
     PLAIN: plain,
-    KEPT: partial(map_after, PENALTY),
+    KEPT: kept,
     FUSED: with_bm25_fused,
+    "linear map after the fit, .1": partial(map_after, PENALTY),
+    "map after, .1, weight 8": partial(weighted, 8.0),
+    "map after, .1, weight 16": partial(weighted, 16.0),
+    "map after, .1, weight 32": partial(weighted, 32.0),
     "linear map after the fit, .01": partial(map_after, 0.01),
     "linear map after the fit, 1": partial(map_after, 1.0),
     "linear map before the fit, .1": partial(map_before, 0.1),
@@ -212,7 +243,7 @@ def measure(
             runs = kept.setdefault(label, {})
             if str(seed) not in runs:
                 started = perf_counter()
-                runs[str(seed)] = dict(VARIANTS[label](case))
+                runs[str(seed)] = {**VARIANTS[label](case), "teacher": case.lab.teacher}
                 place.write_text(json.dumps(kept))
                 share = [runs[str(seed)][key] for key in ("queries_only", "both_sides")]
                 share = [f"{100 * one / np.mean(case.lab.teacher):.1f}" for one in share]
@@ -234,25 +265,30 @@ def ablate(
     """Measure variants on tasks: those whose labels begin with a word of `chosen`, or all."""
     labels = [label for label in VARIANTS if not chosen or label.startswith(tuple(chosen))]
     for task in tasks:
-        wanted = [PLAIN, *(label for label in labels if label != PLAIN)]
-        measure(task, teacher, wanted, seeds, place_of(task))
+        measure(task, teacher, labels, seeds, place_of(task))
 
 
 def results() -> dict[str, Any]:
-    """Return what has been measured of each task: shares of the teacher's quality by variant."""
-    found = {}
+    """Return what has been measured of each task: shares of the teacher's quality by variant.
+
+    What has not been measured in this checkout stays as it is in the results.
+    """
+    place = RESULTS / "distilling.json"
+    found: dict[str, Any] = json.loads(place.read_text())["tasks"] if place.exists() else {}
     for task in TASKS:
         if not place_of(task).exists():
             continue
-        kept = json.loads(place_of(task).read_text())
-        teacher = kept[PLAIN][str(SEEDS[0])]["teacher"]
-        rows = {label: summed_up(kept[label], teacher) for label in VARIANTS if kept.get(label)}
+        measured = json.loads(place_of(task).read_text())
+        before = found.get(task.name, {})
+        teacher = next(iter(next(iter(measured.values())).values()))["teacher"]
+        rows = {label: summed_up(runs, teacher) for label, runs in measured.items() if runs}
         command = collection_folder(f"command-{task.name}.json")
         found[task.name] = {
             "label": task.label,
             "queries": len(teacher),
             "teacher": float(np.mean(teacher)),
-            "variants": rows,
+            "variants": before.get("variants", {}) | rows,
+            **({"command": before["command"]} if "command" in before else {}),
             **({"command": json.loads(command.read_text())} if command.exists() else {}),
         }
     return found

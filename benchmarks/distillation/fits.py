@@ -13,7 +13,6 @@ from scipy.sparse import csr_array, hstack
 
 from benchmarks.distillation.lab import Lab, Side, best
 from retriever.embedders.base import Matrix, unit
-from retriever.training.distillation.distill import RECIPE
 from retriever.training.distillation.student import (
     FIRST_MOMENT,
     SECOND_MOMENT,
@@ -108,7 +107,7 @@ def drawn_to_source(lab: Lab, share: float, chosen: Iterable[str] | None = None)
 def mean_of_epochs(lab: Lab) -> Matrix:
     """Return the mean of the tables after each epoch of the last half."""
     total, count = np.zeros_like(lab.start), 0
-    epochs = RECIPE.epochs_of(len(lab.lessons.texts))
+    epochs = lab.recipe.epochs_of(len(lab.lessons.texts))
     for number, fitting in enumerate(lab.epochs()):
         if 2 * number >= epochs:
             total += fitting.table

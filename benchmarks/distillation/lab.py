@@ -19,8 +19,8 @@ from retriever.embedders.static.token_table import TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.evaluation.measures import evaluate
 from retriever.training.distillation.distill import (
-    ANCHORS,
     ENOUGH,
+    MOST_ANCHORS,
     MOST_PASSAGES,
     RECIPE,
     TOKENS_AT_ONCE,
@@ -30,6 +30,7 @@ from retriever.training.distillation.student import (
     FitOptions,
     TableFit,
     TrainingSet,
+    at_most,
     initial_table,
     mapped,
     run_epochs,
@@ -71,7 +72,7 @@ class Side:
 class Lab:
     """A distillation of one task by one seed, up to the fit; documents have no empty ones.
 
-    `of_document` is the document that each lesson is from, or -1.
+    `of_document` is the document that each lesson is from, or -1. `recipe` is that of its fits.
     """
 
     task: Task
@@ -86,20 +87,20 @@ class Lab:
     doc_ids: Sequence[str]
     queries: Side
     anchors: Matrix
+    recipe: FitOptions
 
     @cached_property
     def judged(self) -> tuple[list[str], Mapping[str, Mapping[str, int]]]:
         """Return the ids of the queries, and the judgments."""
         return list(self.task.queries()), self.task.qrels()
 
-    def fitted(self, recipe: FitOptions = RECIPE, **changes: Any) -> Matrix:
+    def fitted(self, **changes: Any) -> Matrix:
         """Return the table of the last epoch, not yet mapped; `changes` as in `epochs`."""
-        *_, last = self.epochs(recipe, **changes)
+        *_, last = self.epochs(**changes)
         return last.table
 
     def epochs(
         self,
-        recipe: FitOptions = RECIPE,
         *,
         kind: Callable[[Matrix, Matrix, FitOptions], TableFit] = TableFit,
         start: Matrix | None = None,
@@ -108,7 +109,7 @@ class Lab:
     ) -> Iterator[TableFit]:
         """Yield the fit after each epoch; its table is changed by the next one."""
         table = (self.start if start is None else start).copy()
-        fitting = kind(table, self.anchors, recipe)
+        fitting = kind(table, self.anchors, self.recipe)
         lessons = self.lessons.lessons if lessons is None else lessons
         for _ in run_epochs(fitting, lessons, seed or self.seed, lambda *_: None):
             yield fitting
@@ -183,6 +184,8 @@ def prepare(
     often: int | None = OFTEN,
     texts: int = TEXTS,
     order: Order = list,
+    recipe: FitOptions = RECIPE,
+    most_anchors: int = MOST_ANCHORS,
 ) -> Lab:
     """Return what `distill` has before it fits, for collections of up to `MOST_PASSAGES`.
 
@@ -238,5 +241,6 @@ def prepare(
         documents,
         [one.doc_id for one in records],
         queries,
-        documents.vectors[:: -(-len(documents.texts) // ANCHORS)],
+        at_most(most_anchors, documents.vectors),
+        recipe,
     )

@@ -1,5 +1,6 @@
 """The ablation of distillation: its lab gives the product's table, its variants by hand."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_the_lab_makes_the_table_that_the_product_makes(tmp_path, case):
         judged = {"queries": case.task.queries(), "qrels": case.task.qrels()}
         found = distill(library, "student", teacher="teacher", **judged)
     table = load_file(found.path / "0_StaticEmbedding" / "model.safetensors")["embedding.weight"]
-    ours = case.lab.mapped(case.table, RECIPE.map_penalty)
+    ours = case.product
     used = ours.any(axis=1)
     assert used.sum() > 1_000
     assert ours[used] == pytest.approx(table[used], abs=1e-4)
@@ -94,10 +95,10 @@ def test_a_teacher_agrees_with_itself(case):
 
 def test_all_anchors_are_the_nearest_ones(case):
     quick = FitOptions(steps=2, epochs=1, most_epochs=1, least_gain=None)
-    count = len(case.lab.anchors)
-    every = case.lab.fitted(quick, kind=partial(fits.NearestAnchors, count=count))
-    assert every == pytest.approx(case.lab.fitted(quick), abs=1e-5)
-    few = case.lab.fitted(quick, kind=partial(fits.NearestAnchors, count=3))
+    lab = replace(case.lab, recipe=quick)
+    every = lab.fitted(kind=partial(fits.NearestAnchors, count=len(lab.anchors)))
+    assert every == pytest.approx(lab.fitted(), abs=1e-5)
+    few = lab.fitted(kind=partial(fits.NearestAnchors, count=3))
     assert np.abs(few - every).max() > 1e-3
 
 
@@ -115,12 +116,13 @@ def test_a_sentence_is_drawn_to_its_document():
 
 def test_a_fit_that_is_held_back_strongly_stays_where_it_began(case):
     quick = FitOptions(steps=2, epochs=1, most_epochs=1, least_gain=None)
+    lab = replace(case.lab, recipe=quick)
     free, held = (
-        case.lab.fitted(quick, kind=partial(fits.HeldBack, strength=strength, to_zero=False))
+        lab.fitted(kind=partial(fits.HeldBack, strength=strength, to_zero=False))
         for strength in (0.0, 200.0)
     )
-    assert free == pytest.approx(case.lab.fitted(quick), abs=1e-7)
-    far, near = (np.abs(table - case.lab.start).sum() for table in (free, held))
+    assert free == pytest.approx(lab.fitted(), abs=1e-7)
+    far, near = (np.abs(table - lab.start).sum() for table in (free, held))
     assert near < far
 
 

@@ -56,6 +56,11 @@ def with_means(pieces: Matrix, unread: NDArray[np.bool_], lessons: TrainingSet) 
     return found
 
 
+def at_most(count: int, vectors: Matrix) -> Matrix:
+    """Return `count` vectors at most, evenly spread among them."""
+    return vectors[:: -(-len(vectors) // count) or 1]
+
+
 def initial_table(pieces: Matrix, tokens: Any) -> Matrix:
     """Return the initial table: the teacher's vector of each single token, SIF-weighted.
 

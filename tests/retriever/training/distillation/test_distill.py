@@ -46,6 +46,7 @@ from retriever.training.distillation.student import (
     FitOptions,
     TableFit,
     TrainingSet,
+    at_most,
     fit,
     mapped,
     mean_cosine,
@@ -71,6 +72,13 @@ PLAIN = FitOptions(contrast=0.0)
 
 def lessons(tokens, vectors):
     return TrainingSet(csr_array(np.array(tokens, np.float32)), unit(np.array(vectors, np.float32)))
+
+
+@pytest.mark.parametrize(("count", "places"), [(9, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (2, [0, 3])])
+def test_anchors_are_spread_evenly(count, places):
+    vectors = np.arange(5, dtype=np.float32)[:, None]
+    assert at_most(count, vectors).ravel().tolist() == places
+    assert at_most(count, vectors[:0]).shape == (0, 1)
 
 
 def loss(table, some, anchors, options):
