@@ -31,7 +31,7 @@ COMMAND = "python -m benchmarks.distilling"
 
 def measure_command(task: Task, teacher: Remembering) -> dict[str, Any]:
     """Return the time of `distill` over a built index, what it reaches, and one query's time."""
-    with Collection.open_or_create(collection_folder(task.name)) as library:
+    with Collection.open_or_create(collection_folder(f"distilling-{task.name}")) as library:
         if not len(library):
             library.add(task.documents())
         library.build("minilm", None if "minilm" in library.index_names() else teacher)
