@@ -24,7 +24,6 @@ from benchmarks.distillation.tasks import SEEDS, TASKS, Remembering, Task
 from retriever.embedders.base import Matrix, unit
 from retriever.splitting import sentences
 from retriever.training.distillation.distill import MOST_ANCHORS, RECIPE
-from retriever.training.distillation.student import at_most
 from retriever.training.distillation.teacher import TEXTS
 
 PLAIN = "base: weight 4 of the ranking, 4,000 passages at most, no map"
@@ -57,9 +56,7 @@ class Case:
     @cached_property
     def product(self) -> Matrix:
         """The table of `distill`."""
-        anchors = at_most(MOST_ANCHORS, self.lab.documents.vectors)
-        lab = replace(self.lab, recipe=RECIPE, anchors=anchors)
-        return lab.mapped(lab.fitted(), PENALTY)
+        return replace(self.lab, recipe=RECIPE, most_anchors=MOST_ANCHORS).fitted()
 
     @cached_property
     def firsts(self) -> set[str]:
@@ -75,8 +72,8 @@ class Case:
         return lab.scores(lab.fitted())
 
     def _prepared(self, **changes: Any) -> Lab:
-        base = {"recipe": BASE, "most_anchors": BASE_ANCHORS, **changes}
-        return prepare(self.task, self.seed, self.teacher, **base)
+        base: dict[str, Any] = {"recipe": BASE, "most_anchors": BASE_ANCHORS}
+        return prepare(self.task, self.seed, self.teacher, **base, **changes)
 
     def with_recipe(self, **changes: Any) -> Scores:
         """Return the scores with other options of the fit."""
@@ -129,8 +126,7 @@ def map_after(strength: float, case: Case) -> Scores:
 
 def weighted(weight: float, case: Case) -> Scores:
     """Return the scores with another weight of the ranking, and a linear map after the fit."""
-    lab = replace(case.lab, recipe=replace(BASE, contrast=weight))
-    return lab.scores(lab.mapped(lab.fitted(), PENALTY))
+    return case.with_recipe(contrast=weight, map_penalty=PENALTY)
 
 
 def map_before(strength: float, case: Case) -> Scores:
@@ -281,14 +277,16 @@ def results() -> dict[str, Any]:
         measured = json.loads(place_of(task).read_text())
         before = found.get(task.name, {})
         teacher = next(iter(next(iter(measured.values())).values()))["teacher"]
-        rows = {label: summed_up(runs, teacher) for label, runs in measured.items() if runs}
+        rows = {
+            label: summed_up(measured[label], teacher) for label in VARIANTS if measured.get(label)
+        }
         command = collection_folder(f"command-{task.name}.json")
         found[task.name] = {
+            **before,
             "label": task.label,
             "queries": len(teacher),
             "teacher": float(np.mean(teacher)),
             "variants": before.get("variants", {}) | rows,
-            **({"command": before["command"]} if "command" in before else {}),
             **({"command": json.loads(command.read_text())} if command.exists() else {}),
         }
     return found

@@ -20,9 +20,7 @@ from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.evaluation.measures import evaluate
 from retriever.training.distillation.distill import (
     ENOUGH,
-    MOST_ANCHORS,
     MOST_PASSAGES,
-    RECIPE,
     TOKENS_AT_ONCE,
 )
 from retriever.training.distillation.held_out import TaughtTexts, divide, not_among
@@ -72,7 +70,8 @@ class Side:
 class Lab:
     """A distillation of one task by one seed, up to the fit; documents have no empty ones.
 
-    `of_document` is the document that each lesson is from, or -1. `recipe` is that of its fits.
+    `of_document` is the document that each lesson is from, or -1. `recipe` is that of its fits,
+    which rank `most_anchors` of the documents at most.
     """
 
     task: Task
@@ -86,8 +85,13 @@ class Lab:
     documents: Side
     doc_ids: Sequence[str]
     queries: Side
-    anchors: Matrix
     recipe: FitOptions
+    most_anchors: int
+
+    @cached_property
+    def anchors(self) -> Matrix:
+        """Return the documents' vectors that are ranked."""
+        return at_most(self.most_anchors, self.documents.vectors)
 
     @cached_property
     def judged(self) -> tuple[list[str], Mapping[str, Mapping[str, int]]]:
@@ -95,9 +99,13 @@ class Lab:
         return list(self.task.queries()), self.task.qrels()
 
     def fitted(self, **changes: Any) -> Matrix:
-        """Return the table of the last epoch, not yet mapped; `changes` as in `epochs`."""
+        """Return the table of the last epoch, mapped if the recipe says so.
+
+        `changes` are those of `epochs`.
+        """
         *_, last = self.epochs(**changes)
-        return last.table
+        penalty = self.recipe.map_penalty
+        return last.table if penalty is None else self.mapped(last.table, penalty)
 
     def epochs(
         self,
@@ -181,11 +189,11 @@ def prepare(
     seed: int,
     teacher: Remembering,
     *,
+    recipe: FitOptions,
+    most_anchors: int,
     often: int | None = OFTEN,
     texts: int = TEXTS,
     order: Order = list,
-    recipe: FitOptions = RECIPE,
-    most_anchors: int = MOST_ANCHORS,
 ) -> Lab:
     """Return what `distill` has before it fits, for collections of up to `MOST_PASSAGES`.
 
@@ -241,6 +249,6 @@ def prepare(
         documents,
         [one.doc_id for one in records],
         queries,
-        at_most(most_anchors, documents.vectors),
         recipe,
+        most_anchors,
     )
