@@ -23,7 +23,7 @@ from retriever import Collection, read_qrels, read_queries
 from retriever.comparison.made import KNOWN_ITEM_MEASURES, Asked
 from retriever.comparison.system_run import run_system
 from retriever.comparison.test_set import TestSet
-from retriever.document_queries.kinds import KINDS
+from retriever.document_queries.kinds import KINDS, in_turns
 from retriever.evaluation import significance
 from retriever.evaluation.measures import evaluate
 from retriever.evaluation.verdict import compared_with_best
@@ -114,16 +114,16 @@ def figures(kept: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any
 def together(made: Mapping[str, Values], kinds: Sequence[str], seed: int) -> Values | None:
     """Return the values for queries of several kinds, as many as of one; None if one is missing.
 
-    Of each kind, those of other documents. Where documents are few, all queries.
+    Of each turn of a kind, those of other documents. Where documents are few, all queries.
     """
-    parts = [made.get(f"{kind} {seed}", {}) for kind in kinds]
+    parts = [made.get(f"{kind} {seed}", {}) for kind in in_turns(kinds)]
     if not all(parts):
         return None
     chosen: dict[str, dict[str, float]] = {}
     for place, part in enumerate(parts):
         for system, values in part.items():
             ids = sorted(values)
-            some = ids[place :: len(kinds)] if len(ids) == COUNT else ids
+            some = ids[place :: len(parts)] if len(ids) == COUNT else ids
             chosen.setdefault(system, {}).update({one: values[one] for one in some})
     return chosen
 

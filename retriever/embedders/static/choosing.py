@@ -33,12 +33,14 @@ QUERIES, SEED = 1_000, 1
 # Documents among which the rests are ranked; a larger corpus is sampled evenly.
 MOST_DOCUMENTS = 2_500
 # The best on most open collections (benchmarks/README.md). Another must do better distinguishably.
-RECOMMENDED = StaticOptions("idf", 0, all_but_top=5, rank_floor=True)
+RECOMMENDED = StaticOptions("idf", 0, conceptor=True, rank_floor=True)
 # Tables of tokens have their weights within.
 AS_THEY_ARE = StaticOptions()
 # Two-sided, corrected for the number of variants (Bonferroni): the best of many is partly luck.
 SIGNIFICANCE = 0.05
-WEIGHTINGS, ALL_BUT_TOP, COMPONENTS = ("mean", "idf", "sif", "usif"), (0, 3, 5), (0, 1, 5)
+WEIGHTINGS, COMPONENTS = ("mean", "idf", "sif", "usif"), (0, 1, 5)
+# What is removed from words: `all_but_top`, or by a conceptor.
+REMOVALS = ((0, False), (3, False), (5, False), (0, True))
 
 Values = NDArray[np.float64]
 
@@ -119,7 +121,6 @@ def choose(documents: Iterable[Document], vocabulary: Vocabulary) -> Choice:
     then the best.
     """
     recommended = RECOMMENDED if isinstance(vocabulary, WordVocabulary) else AS_THEY_ARE
-    recommended = _within(recommended, vocabulary.dim)
     items = _items(spread(documents, MOST_DOCUMENTS), vocabulary)
     if items is None:
         return Choice(recommended)
@@ -135,14 +136,14 @@ def choose(documents: Iterable[Document], vocabulary: Vocabulary) -> Choice:
 
 def variants(dim: int) -> Iterator[StaticOptions]:
     """Yield all options to choose among, for vectors of some width."""
-    for weighting, unit, top, floor in product(
-        WEIGHTINGS, (False, True), ALL_BUT_TOP, (True, False)
+    for weighting, unit, (top, conceptor), floor in product(
+        WEIGHTINGS, (False, True), REMOVALS, (True, False)
     ):
         if (floor and weighting == "mean") or top >= dim:
             continue
         for components in COMPONENTS:
             if components < dim:
-                yield StaticOptions(weighting, components, unit, top, floor)
+                yield StaticOptions(weighting, components, unit, top, conceptor, floor)
 
 
 def spread(documents: Iterable[Document], most: int) -> list[Document]:
@@ -186,16 +187,13 @@ def _items(documents: Sequence[Document], vocabulary: Vocabulary) -> _Items | No
 
 def _values(items: _Items, vocabulary: Vocabulary) -> Iterator[tuple[StaticOptions, Values]]:
     """Yield the reciprocal ranks of each variant."""
-    fits = {
-        number: fit_of_counts(
-            items.counts, top_of_corpus(items.counts, vocabulary, number) if number else None
-        )
-        for number in ALL_BUT_TOP
-        if number < vocabulary.dim
-    }
+    fits = dict[Any, Fit]()
     sums: tuple[StaticOptions, NDArray[np.float64]] | None = None
     for options in variants(vocabulary.dim):
-        fit = fits[options.all_but_top]
+        if (removal := _removal(options)) not in fits:
+            top = top_of_corpus(items.counts, vocabulary, options)
+            fits[removal] = fit_of_counts(items.counts, top)
+        fit = fits[removal]
         if options.removed:
             before = replace(options, components=0)
             if sums is None or sums[0] != before:
@@ -231,11 +229,10 @@ def _parts(options: StaticOptions) -> tuple[Any, ...]:
         options.weighting,
         options.removed,
         options.unit_words,
-        options.all_but_top,
+        _removal(options),
         options.rank_floor,
     )
 
 
-def _within(options: StaticOptions, dim: int) -> StaticOptions:
-    """Return options with no more components removed than vectors of some width have."""
-    return options if options.all_but_top < dim else replace(options, all_but_top=0)
+def _removal(options: StaticOptions) -> tuple[int, bool]:
+    return options.all_but_top, options.conceptor

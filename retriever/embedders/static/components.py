@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 ROWS = 65_536
 # Relative to the largest eigenvalue: smaller ones are rounding noise.
 RELATIVE_ZERO = 1e-10
+# The strength of a direction that loses half by `conceptor`, relative to the mean of all: the best
+# on most open collections, which change little from .1 to .5 (benchmarks/README.md).
+HALF = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +37,14 @@ class ComponentRemoval:
 
     For a sum v of word vectors with total weight t, this equals removal from each word before
     summing. `left` is (dim, n), `right` (n, dim); with a mean, `right` has it as an extra row.
+    With many directions, `kept` (dim, dim) is 1 - left right, and `right` has the mean at most.
     """
 
     left: Floats
     right: Floats
     has_mean: bool
     mean_length: float
+    kept: Floats | None = None
 
 
 def removal(
@@ -58,12 +63,16 @@ def removal(
     for common in given:
         lefts.append(remaining @ (common.directions.T * common.shares))
         remaining = remaining - lefts[-1] @ common.directions
+    left = np.ascontiguousarray(np.concatenate(lefts, axis=1))
     right = np.concatenate([common.directions for common in given])
     mean = np.zeros(width) if words is None else words.mean
-    if words is not None:
+    length = float(np.sqrt(mean @ mean))
+    kept = np.ascontiguousarray(remaining) if 2 * len(right) > width else None
+    if kept is not None:
+        left, right = left[:, :0], right[:0]
+    if length:
         right = np.concatenate([right, [mean @ remaining]])
-    left = np.ascontiguousarray(np.concatenate(lefts, axis=1))
-    return ComponentRemoval(left, right, words is not None, float(np.sqrt(mean @ mean)))
+    return ComponentRemoval(left, right, length > 0, length, kept)
 
 
 def top_components(
@@ -75,6 +84,28 @@ def top_components(
     v - mean - sum of (u_i . (v - mean)) u_i. Uses all rows of the table, or `rows_of_words`. The
     table may be mapped and larger than memory: it is read once, in blocks, in double precision.
     """
+    count, total, square = _moments(table, rows_of_words)
+    mean = total / max(count, 1)
+    _, directions = _leading(square - count * np.outer(mean, mean), number)
+    return CommonComponents(mean, directions, np.ones(len(directions)))
+
+
+def conceptor(table: Matrix, *, rows_of_words: NDArray[np.int64] | None = None) -> CommonComponents:
+    """Return all directions of word vectors, each with the share that conceptor negation removes.
+
+    Liu, Ungar and Sedoc, "Unsupervised Post-processing of Word Vectors via Conceptor Negation",
+    AAAI 2019: v becomes (1 - R (R + c)^-1) v, where R is the mean of v v^T, not centered. Their c
+    is absolute (1/4); here it is `HALF` times the mean eigenvalue, so that vectors of any scale
+    become the same. Reads the table as `top_components` does.
+    """
+    count, _, square = _moments(table, rows_of_words)
+    values, directions = _leading(square / max(count, 1), table.shape[1])
+    half = HALF * values.sum() / table.shape[1]
+    return CommonComponents(np.zeros(table.shape[1]), directions, values / (values + half))
+
+
+def _moments(table: Matrix, rows_of_words: NDArray[np.int64] | None) -> tuple[int, Floats, Floats]:
+    """Return the number of rows, their sum (dim,) and the sum of their outer products."""
     count = len(table) if rows_of_words is None else len(rows_of_words)
     width = table.shape[1]
     total, square = np.zeros(width), np.zeros((width, width))
@@ -84,9 +115,7 @@ def top_components(
         exact = np.asarray(block, dtype=np.float64)
         total += exact.sum(axis=0)
         square += exact.T @ exact
-    mean = total / max(count, 1)
-    _, directions = _leading(square - count * np.outer(mean, mean), number)
-    return CommonComponents(mean, directions, np.ones(len(directions)))
+    return count, total, square
 
 
 def common_components(

@@ -53,6 +53,7 @@ class StaticEmbedder:
     - `all_but_top` N: subtract the mean of all words from each word vector, then its projections
       on their N principal components (Mu and Viswanath 2018; 0: neither). Fitted: over the words
       of the corpus.
+    - `conceptor`: instead, shrink every direction by how much the words share it (Liu et al. 2019).
     - `unit_words`: scale each word vector to length 1; otherwise long ones count for more.
     - `weighting` (see `weighting.py`): `mean`: 1. `idf`: by document frequency. `sif`, `usif`: by
       word frequency (Arora et al. 2017, Ethayarajh 2018). `auto`: this and the other options here
@@ -87,12 +88,15 @@ class StaticEmbedder:
         components: int | None = None,
         unit_words: bool = False,
         all_but_top: int = 0,
+        conceptor: bool = False,
         rank_floor: bool = False,
         phrases: bool | None = None,
         trust_pickle: bool = False,
         skip_bad_words: bool = False,
     ) -> None:
-        options = StaticOptions(weighting, components, unit_words, all_but_top, rank_floor)
+        options = StaticOptions(
+            weighting, components, unit_words, all_but_top, conceptor, rank_floor
+        )
         vocabulary = load_vocabulary(
             model, trust_pickle=trust_pickle, phrases=phrases, skip_bad_words=skip_bad_words
         )
@@ -178,10 +182,9 @@ class StaticEmbedder:
         parts: dict[str, Any] = {"weighting": options.weighting, **self._vocabulary.attributes}
         if options.all_but_top:
             parts["all_but_top"] = options.all_but_top
-        if options.unit_words:
-            parts["unit_words"] = True
-        if options.rank_floor:
-            parts["rank_floor"] = True
+        for name in ("unit_words", "conceptor", "rank_floor"):
+            if getattr(options, name):
+                parts[name] = True
         if options.removed and (fitted is not None or options.components):
             parts["components"] = options.removed
         if fitted is not None:
@@ -269,7 +272,7 @@ class StaticEmbedder:
             choice = Choice.of_json(dict(fit.chosen))
             options = choice.options
         fitted_for = fit.top is not None, fit.common is not None
-        if options.is_auto or fitted_for != (bool(options.all_but_top), bool(options.removed)):
+        if options.is_auto or fitted_for != (options.changes_words, bool(options.removed)):
             raise DamageError(
                 f"The stored fit was fitted for other options than those of {self.name}: "
                 f"{options.chosen()}. Build the index with --refit."

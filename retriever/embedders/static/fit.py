@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from retriever.embedders.base import Matrix
 from retriever.embedders.sealed import seal, unseal
 from retriever.embedders.static import weighting as weights
-from retriever.embedders.static.components import CommonComponents, top_components
+from retriever.embedders.static.components import CommonComponents, conceptor, top_components
 from retriever.embedders.static.corpus_counts import WordCounts
+from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import Vocabulary
 
 # The first bytes: a name and a version; see `seal`.
@@ -121,16 +122,28 @@ def fit_of_counts(counts: WordCounts, top: CommonComponents | None) -> Fit:
     )
 
 
-def top_of_corpus(counts: WordCounts, vocabulary: Vocabulary, number: int) -> CommonComponents:
-    """Return the all-but-the-top components of a corpus's distinct words.
+def top_of_corpus(
+    counts: WordCounts, vocabulary: Vocabulary, options: StaticOptions
+) -> CommonComponents | None:
+    """Return the components that the options remove from words; None if they remove none.
 
-    The paper uses all words of the file; those of the corpus retrieve better
+    The papers use all words of the file; the distinct words of the corpus retrieve better
     (benchmarks/README.md). With few words in the corpus, the entire file is used.
     """
     rows = np.flatnonzero(counts.occurrences)
-    if len(rows) < WORDS_PER_DIMENSION * vocabulary.dim:
-        return top_components(vocabulary.vectors, number)
-    return top_components(vocabulary.vectors, number, rows_of_words=rows)
+    few = len(rows) < WORDS_PER_DIMENSION * vocabulary.dim
+    return word_components(vocabulary.vectors, options, None if few else rows)
+
+
+def word_components(
+    table: Matrix, options: StaticOptions, rows_of_words: NDArray[np.int64] | None = None
+) -> CommonComponents | None:
+    """Return the components that the options remove from the words of a table, or some rows."""
+    if options.conceptor:
+        return conceptor(table, rows_of_words=rows_of_words)
+    if options.all_but_top:
+        return top_components(table, options.all_but_top, rows_of_words=rows_of_words)
+    return None
 
 
 def row_weights(

@@ -20,6 +20,8 @@ OPTION_HELP = {
     "components": "Common components of texts to remove; none: as in the weighting's paper.",
     "unit_words": "Scale each word vector to length 1 first.",
     "all_but_top": "Principal components of the words to remove, after their mean; 0: neither.",
+    "conceptor": "Shrink each direction by how much the words share it (conceptor negation), "
+    "instead of all_but_top.",
     "rank_floor": "Take no word for rarer than its rank in the vocabulary says: words of questions "
     "are rare in documents.",
     "phrases": "Join adjacent words that the vocabulary has as one; none: if it has phrases.",
@@ -36,13 +38,14 @@ class StaticOptions:
     components: int | None = None
     unit_words: bool = False
     all_but_top: int = 0
+    conceptor: bool = False
     rank_floor: bool = False
 
     def __post_init__(self) -> None:
         if self.weighting not in (*COMPONENTS, AUTO):
             known = ", ".join((*COMPONENTS, AUTO))
             raise InputError(f"Unknown weighting '{self.weighting}'. It can be: {known}.")
-        for name in ("unit_words", "rank_floor"):
+        for name in ("unit_words", "conceptor", "rank_floor"):
             if not isinstance(value := getattr(self, name), bool):
                 raise InputError(f"{name} is {value!r}; expected True or False.")
         if self.is_auto and (given := [*self.chosen()][1:]):
@@ -59,6 +62,11 @@ class StaticOptions:
             # bool is a subclass of int.
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise InputError(f"{name} is {value!r}; expected a whole number from 0.")
+        if self.conceptor and self.all_but_top:
+            raise InputError(
+                "conceptor takes the place of all_but_top: it shrinks all components of the words. "
+                "Give one of them."
+            )
 
     def check_width(self, dim: int) -> None:
         """Raise `InputError` if no dimension of `dim` would remain after the removals."""
@@ -82,14 +90,19 @@ class StaticOptions:
         return COMPONENTS.get(self.weighting, 0) if self.components is None else self.components
 
     @property
+    def changes_words(self) -> bool:
+        """Whether components of words are removed, wholly or in part."""
+        return self.conceptor or self.all_but_top > 0
+
+    @property
     def needs_corpus(self) -> bool:
         """Whether the options require a fit."""
-        return self.weighting != "mean" or bool(self.removed or self.all_but_top)
+        return self.weighting != "mean" or bool(self.removed) or self.changes_words
 
     def chosen(self) -> dict[str, Any]:
         """Return the options for a spec: the weighting, and what differs from the defaults."""
         chosen: dict[str, Any] = {"weighting": self.weighting}
-        for name in ("components", "unit_words", "all_but_top", "rank_floor"):
+        for name in ("components", "unit_words", "all_but_top", "conceptor", "rank_floor"):
             if getattr(self, name) != getattr(StaticOptions, name):
                 chosen[name] = getattr(self, name)
         return chosen

@@ -99,6 +99,8 @@ def without(
     if common.has_mean:
         before += np.abs(totals) * common.mean_length
         parts = np.concatenate([parts, totals[:, None]], axis=1)
+    if common.kept is not None:
+        vectors = _product(vectors, common.kept)
     vectors -= _product(parts, common.right)
     return vectors, RELATIVE_ZERO * before
 

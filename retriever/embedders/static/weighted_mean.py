@@ -16,7 +16,13 @@ from retriever.embedders.base import Matrix
 from retriever.embedders.static import components, pooling
 from retriever.embedders.static.components import CommonComponents, ComponentRemoval
 from retriever.embedders.static.corpus_counts import CountAll, count_words
-from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
+from retriever.embedders.static.fit import (
+    Fit,
+    fit_of_counts,
+    row_weights,
+    top_of_corpus,
+    word_components,
+)
 from retriever.embedders.static.options import AUTO, StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
 
@@ -124,11 +130,9 @@ class WeightedMeans:
     @cached_property
     def _top(self) -> CommonComponents | None:
         """Common components of words: fitted, or else those of the entire vocabulary."""
-        if not self._options.all_but_top:
-            return None
         if self._fit is not None:
             return self._fit.top
-        return components.top_components(self._vocabulary.vectors, self._options.all_but_top)
+        return word_components(self._vocabulary.vectors, self._options)
 
 
 def fit_on(
@@ -141,9 +145,8 @@ def fit_on(
 
     Common components of texts are computed from a sample, with the final weights.
     """
-    counts, number = count_words(texts, vocabulary, count_all), options.all_but_top
-    top = top_of_corpus(counts, vocabulary, number) if number else None
-    fit = fit_of_counts(counts, top)
+    counts = count_words(texts, vocabulary, count_all)
+    fit = fit_of_counts(counts, top_of_corpus(counts, vocabulary, options))
     if not options.removed:
         return fit
     means = _means(counts.sample, vocabulary, WeightedMeans(vocabulary, options, fit))

@@ -60,7 +60,7 @@ def corpus():
 
 def test_a_weighting_that_lowers_common_words_is_chosen_over_the_plain_mean(vectors):
     choice = choose(corpus(), StaticEmbedder(vectors)._vocabulary)
-    assert choice.options.weighting != "mean" or choice.options.all_but_top
+    assert choice.options.weighting != "mean" or choice.options.changes_words
     assert choice.plain < 0.5 < choice.value <= choice.best
     assert (choice.queries, choice.variants) == (120, len(list(variants(WIDTH))))
     assert choice == choose(corpus(), StaticEmbedder(vectors)._vocabulary)
@@ -69,15 +69,17 @@ def test_a_weighting_that_lowers_common_words_is_chosen_over_the_plain_mean(vect
 
 def test_the_variants_are_all_of_the_benchmark_and_those_with_a_floor():
     some = list(variants(50))
-    # 4 weightings x unit_words x 3 all_but_top x 3 components, and a floor for three of the four.
-    assert len(some) == len(set(some)) == 72 + 54
+    # 4 weightings x unit_words x (3 all_but_top, conceptor) x 3 components, and a floor for three
+    # of the four.
+    assert len(some) == len(set(some)) == 96 + 72
     assert all(one.all_but_top < 4 > one.removed for one in variants(4))
 
 
-def test_reciprocal_ranks_are_those_of_a_search_without_the_document(vectors):
+@pytest.mark.parametrize("removal", [{"all_but_top": 3}, {"conceptor": True}])
+def test_reciprocal_ranks_are_those_of_a_search_without_the_document(vectors, removal):
     """One by one: each query against all documents, with the rest in place of its own."""
     documents = corpus()
-    options = {"weighting": "idf", "components": 1, "all_but_top": 3}
+    options = {"weighting": "idf", "components": 1, **removal}
     embedder = StaticEmbedder(vectors, **options)
     items = choosing._items(documents, embedder._vocabulary)
     found = dict(choosing._values(items, embedder._vocabulary))[StaticOptions(**options)]
@@ -182,6 +184,9 @@ def test_a_word_is_no_rarer_than_its_rank_says_with_a_floor(vectors):
     [
         ({"weighting": "auto", "all_but_top": 3}, "chooses all_but_top itself"),
         ({"weighting": "auto", "components": 0}, "chooses components itself"),
+        ({"weighting": "auto", "conceptor": True}, "chooses conceptor itself"),
+        ({"conceptor": 1}, "conceptor is 1; expected True or False"),
+        ({"conceptor": True, "all_but_top": 1}, "takes the place of all_but_top"),
         ({"rank_floor": True}, "'mean' has none"),
         ({"weighting": "idf", "rank_floor": 1}, "rank_floor is 1; expected True or False"),
         ({"weighting": "best"}, "It can be: mean, idf, sif, usif, auto"),

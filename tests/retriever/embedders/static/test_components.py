@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from retriever.embedders.static import components, pooling
-from retriever.embedders.static.components import common_components, removal, top_components
+from retriever.embedders.static.components import (
+    HALF,
+    common_components,
+    conceptor,
+    removal,
+    top_components,
+)
 
 
 def without(vectors, words, texts, totals=None):
@@ -83,6 +89,45 @@ def test_word_components_are_the_principal_ones_in_blocks_of_any_size(vectors, m
     np.testing.assert_allclose(part.directions, again.directions, atol=1e-12)
 
 
+def test_a_conceptor_shrinks_each_direction_by_its_strength_by_hand():
+    # The mean squares are 4 and 1 along the axes, their mean is 2.5.
+    table = np.array([[2, 1], [2, -1], [-2, 1], [-2, -1]], np.float32)
+    common = conceptor(table)
+    half = HALF * 2.5
+    np.testing.assert_allclose(common.shares, [4 / (4 + half), 1 / (1 + half)])
+    np.testing.assert_allclose(
+        without([[1, 0], [0, 1]], common, None), np.diag(1 - common.shares), atol=1e-7
+    )
+
+
+def test_a_conceptor_is_the_negation_of_the_paper(vectors):
+    """1 - R (R + c)^-1, with R the mean of v v^T, by numpy's inverse."""
+    exact = vectors.astype(np.float64)
+    r = exact.T @ exact / len(exact)
+    c = HALF * np.trace(r) / len(r) * np.eye(len(r))
+    negation = np.eye(len(r)) - r @ np.linalg.inv(r + c)
+    found = without(vectors, conceptor(vectors), None)
+    np.testing.assert_allclose(found, exact @ negation, rtol=1e-6, atol=1e-6)
+    texts = common_components(found, 1, weighted=True)
+    both = found - found @ texts.directions.T * texts.shares @ texts.directions
+    np.testing.assert_allclose(
+        without(vectors, conceptor(vectors), texts), both, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_a_conceptor_follows_rotation_and_scale(vectors):
+    """Cosines depend on neither: they are no property of the words."""
+    rotation = np.linalg.qr(np.random.default_rng(6).normal(size=(8, 8)))[0]
+
+    def cosines(table):
+        left = without(table, conceptor(table), None)
+        left = left / np.linalg.norm(left, axis=1, keepdims=True)
+        return left @ left.T
+
+    moved = (1e-3 * vectors.astype(np.float64) @ rotation).astype(np.float32)
+    np.testing.assert_allclose(cosines(moved), cosines(vectors), atol=1e-5)
+
+
 def test_removing_both_at_once_equals_one_after_the_other(vectors):
     top = top_components(vectors, 2)
     words = vectors - top.mean
@@ -105,5 +150,6 @@ def test_nothing_remains_along_removed_components_and_nothing_is_nan(table):
     left = without(table, top, None)
     assert np.isfinite(left).all()
     np.testing.assert_allclose(left @ top.directions.T, 0, atol=1e-5)
+    assert np.isfinite(without(table, conceptor(table), None)).all()
     for weighted in (False, True):
         assert np.isfinite(without(table, top, common_components(left, 1, weighted=weighted))).all()

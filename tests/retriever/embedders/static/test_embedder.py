@@ -232,6 +232,7 @@ def test_the_fingerprint_has_new_parts_only_where_they_are_used(toy):
         (StaticEmbedder(toy, weighting="mean", components=0), set()),
         (StaticEmbedder(toy, weighting="idf"), {"frequencies"}),
         (StaticEmbedder(toy, unit_words=True, all_but_top=1), {"unit_words", "all_but_top"}),
+        (StaticEmbedder(toy, conceptor=True), {"conceptor"}),
         (StaticEmbedder(toy, weighting="sif").fitted(CORPUS), {"components", "fitted"}),
     ):
         assert set(json.loads(embedder.fingerprint)) == old | new
@@ -390,10 +391,10 @@ def test_all_but_the_top_is_computed_over_the_words_of_the_corpus(lee_lines, glo
 WORDS = ["east", "North", "west", "of", "–"]
 TEXTS = st.lists(st.lists(st.sampled_from(WORDS)).map(" ".join), max_size=8)
 OPTIONS = [
-    {"weighting": weighting, "unit_words": unit_words, "all_but_top": all_but_top}
+    {"weighting": weighting, "unit_words": unit_words, **removal}
     for weighting in ("mean", "idf", "sif", "usif")
     for unit_words in (False, True)
-    for all_but_top in (0, 1)
+    for removal in ({}, {"all_but_top": 1}, {"conceptor": True})
 ]
 
 

@@ -24,6 +24,7 @@ FITTABLE = [
     {"weighting": "usif"},
     {"components": 1},
     {"weighting": "idf", "all_but_top": 1},
+    {"weighting": "idf", "conceptor": True},
 ]
 
 
