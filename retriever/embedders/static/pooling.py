@@ -122,6 +122,9 @@ def normalize_rows(vectors: Floats, noise: Floats | float = 0.0) -> Matrix:
     Computed in double precision, so that very small and very large rows keep their direction.
     """
     lengths = _lengths(vectors)
+    if len(vectors) == 1:  # a mask costs a query a tenth of its time
+        length = lengths.item()
+        return (vectors / (np.inf if length <= noise else length)).astype(np.float32)
     lengths[lengths <= noise] = np.inf
     return (vectors / lengths[:, None]).astype(np.float32)
 
