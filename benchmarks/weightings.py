@@ -1,6 +1,6 @@
-"""Every weighting of GloVe on three collections: `python -m benchmarks.weightings [auto]`.
+"""Every weighting of two tables on three collections: `python -m benchmarks.weightings [auto]`.
 
-Needs RETRIEVER_DATA. Writes `results/weightings.json`, and `results/weightings-auto.json`: how far
+Needs RETRIEVER_DATA, and the package `wordllama`, on whose table no recommendation was chosen. Writes `results/weightings.json`, and `results/weightings-auto.json`: how far
 what `weighting auto` chooses without judgments is from the best of them (`auto` writes that alone).
 Everything is done in memory, with exact search: documents are embedded as a collection does it,
 title and text, by an embedder fitted on them, and the measures are trec_eval's.
@@ -28,6 +28,7 @@ from retriever.formats import read_documents
 
 COMMAND = "python -m benchmarks.weightings"
 MODEL = "glove-6b-50d"
+MODELS = {MODEL: "GloVe", "wordllama": "WordLlama"}
 MEASURES = ("nDCG@10", "R@100")
 DEPTH = 100
 
@@ -120,26 +121,27 @@ def judge(embedder: StaticEmbedder, data: Loaded) -> dict[str, dict[str, float]]
     return {name: means(evaluate(run, qrels, MEASURES)) for name, qrels in data.qrels.items()}
 
 
-def measure(options: dict[str, Any], collections: list[Loaded]) -> dict[str, Any]:
-    """Evaluate one set of options on all collections."""
+def measure(model: str, options: dict[str, Any], collections: list[Loaded]) -> dict[str, Any]:
+    """Evaluate one set of options of a model on all collections."""
     chosen = {name: value for name, value in options.items() if name != "fitted"}
     results: dict[str, Any] = {}
     for data in collections:
-        embedder = StaticEmbedder(MODEL, **chosen)
+        embedder = StaticEmbedder(model, **chosen)
         results |= judge(embedder.fitted(data.texts) if options["fitted"] else embedder, data)
-    return {**options, "quality": results}
+    return {"model": model, **options, "quality": results}
 
 
-def chosen(data: Loaded, best: dict[str, float]) -> dict[str, Any]:
+def chosen(model: str, data: Loaded, best: dict[str, float]) -> dict[str, Any]:
     """Return what is chosen on a collection without its judgments, and its quality.
 
     `share` is that of the `best` quality by judgments of all variants of the table.
     """
     started = perf_counter()
-    auto = StaticEmbedder(MODEL, weighting="auto").chosen_for(data.documents)
+    auto = StaticEmbedder(model, weighting="auto").chosen_for(data.documents)
     seconds, quality = perf_counter() - started, judge(auto.fitted(data.texts), data)
     values = {name: found["nDCG@10"] for name, found in quality.items()}
     return {
+        "model": model,
         "options": str(auto.chosen),
         "notes": list(auto.notes),
         "seconds": seconds,
@@ -150,13 +152,13 @@ def chosen(data: Loaded, best: dict[str, float]) -> dict[str, Any]:
 
 def measure_auto(collections: list[Loaded], rows: list[dict[str, Any]]) -> None:
     """Choose on each collection, print, save."""
-    best = {
-        name: max(row["quality"][name]["nDCG@10"] for row in rows if name in row["quality"])
-        for name in TITLES
-    }
     found = []
-    for data in collections:
-        found.append({"best": {name: best[name] for name in data.qrels}, **chosen(data, best)})
+    for model, data in product(MODELS, collections):
+        best = {
+            name: max(row["quality"][name]["nDCG@10"] for row in rows if row["model"] == model)
+            for name in data.qrels
+        }
+        found.append({"best": best, **chosen(model, data, best)})
         print(found[-1], flush=True)
     save("weightings-auto", {"certificate": certificate(**facts()), "rows": found})
 
@@ -169,12 +171,12 @@ def main() -> None:
         return
     collections = [load(data) for data in (SCIFACT, CRANFIELD, ADI)]
     rows = []
-    for options in variants():
-        rows.append(measure(options, collections))
+    for model, options in product(MODELS, variants()):
+        rows.append(measure(model, options, collections))
         figures = [
             f"{row['nDCG@10']:.3f} {row['R@100']:.3f}" for row in rows[-1]["quality"].values()
         ]
-        print(*options.values(), "|", " | ".join(figures), flush=True)
+        print(model, *options.values(), "|", " | ".join(figures), flush=True)
     save("weightings", {"certificate": certificate(**facts()), "rows": rows})
     measure_auto(collections, rows)
 
@@ -187,29 +189,32 @@ def facts() -> dict[str, Any]:
         "data": "; ".join(data.label for data in (SCIFACT, CRANFIELD, ADI)),
         "data_checksum": checksum(*files),
         "command": COMMAND,
-        "model": MODEL,
+        "models": [*MODELS],
     }
 
 
 def auto_table(kept: dict[str, Any]) -> str:
     """Return what was chosen on each collection as Markdown, next to the best by judgments."""
-    lines = ["| | chosen without judgments | nDCG@10 | the best of the table | share |"]
-    lines.append("|---|---|---:|---:|---:|")
+    best = f"the best of {len([*variants()])} by judgments"
+    lines = [f"| | | chosen without judgments | nDCG@10 | {best} | share |"]
+    lines.append("|---|---|---|---:|---:|---:|")
     for row in kept["rows"]:
         for name, value in row["nDCG@10"].items():
             lines.append(
-                f"| {NAMES[name]} | {row['options']} | {value:.3f} | {row['best'][name]:.3f} | "
+                f"| {MODELS[row['model']]} | {NAMES[name]} | {row['options']} | {value:.3f} | {row['best'][name]:.3f} | "
                 f"{100 * row['share'][name]:.1f} % |"
             )
     return "\n".join(lines)
 
 
 def table(kept: dict[str, Any], measure_name: str = "nDCG@10") -> str:
-    """Return the results as Markdown: one row per weighting, one column per number of components
-    removed from texts; the best of each collection in bold.
+    """Return GloVe's results as Markdown: one row per weighting, one column per number of
+    components removed from texts; the best of each collection in bold.
     """
     found: dict[str, dict[tuple[str, int], float]] = {}
     for row in kept["rows"]:
+        if row["model"] != MODEL:
+            continue
         for name in TITLES:
             value = row["quality"][name][measure_name]
             found.setdefault(_label(row), {})[name, row["components"]] = value
