@@ -1,6 +1,7 @@
 """Every weighting of two tables on three collections: `python -m benchmarks.weightings [auto]`.
 
-Needs RETRIEVER_DATA, and the package `wordllama`, on whose table no recommendation was chosen. Writes `results/weightings.json`, and `results/weightings-auto.json`: how far
+Needs RETRIEVER_DATA. The tables are GloVe's and WordLlama's, on which no recommendation was chosen.
+Writes `results/weightings.json`, and `results/weightings-auto.json`: how far
 what `weighting auto` chooses without judgments is from the best of them (`auto` writes that alone).
 Everything is done in memory, with exact search: documents are embedded as a collection does it,
 title and text, by an embedder fitted on them, and the measures are trec_eval's.
@@ -200,10 +201,9 @@ def auto_table(kept: dict[str, Any]) -> str:
     lines.append("|---|---|---|---:|---:|---:|")
     for row in kept["rows"]:
         for name, value in row["nDCG@10"].items():
-            lines.append(
-                f"| {MODELS[row['model']]} | {NAMES[name]} | {row['options']} | {value:.3f} | {row['best'][name]:.3f} | "
-                f"{100 * row['share'][name]:.1f} % |"
-            )
+            cells = [MODELS[row["model"]], NAMES[name], row["options"], f"{value:.3f}"]
+            cells += [f"{row['best'][name]:.3f}", f"{100 * row['share'][name]:.1f} %"]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
