@@ -32,10 +32,7 @@ from retriever.cli import cli
 RECIPES = {
     "hashing": ("build", "--embedder", "hashing"),
     "glove": ("build", "--embedder", "static:glove-6b-50d"),
-    "glove-idf": (
-        *("build", "--embedder", "static:glove-6b-50d"),
-        *("-o", "weighting", "idf", "-o", "all_but_top", "5"),
-    ),
+    "glove-auto": ("build", "--embedder", "static:glove-6b-50d", "-o", "weighting", "auto"),
     "minilm": ("build", "--embedder", "contextual:all-MiniLM-L6-v2"),
     "minilm-int8": (
         *("build", "--embedder", "contextual:all-MiniLM-L6-v2"),

@@ -1,8 +1,8 @@
 """Every weighting of two tables on three collections: `python -m benchmarks.weightings [auto]`.
 
-Needs RETRIEVER_DATA. The tables are GloVe's and WordLlama's, on which no recommendation was chosen.
-Writes `results/weightings.json`, and `results/weightings-auto.json`: how far
-what `weighting auto` chooses without judgments is from the best of them (`auto` writes that alone).
+Needs RETRIEVER_DATA. The tables are GloVe's, and WordLlama's, for which nothing was tuned. Writes
+`results/weightings.json`, and `results/weightings-auto.json`: how far what `weighting auto` chooses
+without judgments is from the best of them (`auto` writes that alone).
 Everything is done in memory, with exact search: documents are embedded as a collection does it,
 title and text, by an embedder fitted on them, and the measures are trec_eval's.
 """

@@ -32,7 +32,7 @@ def main(documents: Path, questions: Path) -> None:
     queries, qrels = read_queries(questions)
     with tempfile.TemporaryDirectory() as folder, Collection.create(f"{folder}/c") as library:
         library.add(documents)
-        glove = StaticEmbedder("glove-6b-50d", weighting="idf", all_but_top=2)
+        glove = StaticEmbedder("glove-6b-50d", weighting="auto")
         library.build("bm25", lexical=True)
         library.build("static", glove)
         library.build("contextual", ContextualEmbedder("all-MiniLM-L6-v2"))

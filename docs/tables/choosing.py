@@ -11,9 +11,9 @@ from docs.tables.results import certificate_line, result
 SYSTEMS = {
     "bm25": ("BM25", "--lexical"),
     "glove": ("static, GloVe", "--embedder static:glove-6b-50d"),
-    "glove-idf": (
+    "glove-auto": (
         "static, weighted",
-        "--embedder static:glove-6b-50d -o weighting idf -o all_but_top 5",
+        "--embedder static:glove-6b-50d -o weighting auto",
     ),
     "student": ("static, distilled", "distill ... --teacher minilm"),
     "fast": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -198,7 +199,8 @@ class IndexBuilder:
         planned = plan(self.store, self.models, name, wanted)
         self.store.check_new(name, definition=planned.definition, dim=planned.dim)
         embedding = planned.embedding
-        before = EmbeddingTotals.of(self.store.shards(embedding) if embedding else ())
+        shards = self.store.shards(embedding) if embedding else ()
+        before = EmbeddingTotals.of(shards, embedding)
         own = (planned.embedder, wanted.dtype or DTYPES[0], wanted.workers)
         source = _Source(self.store, self.models, *own)
         of = wanted.vectors or name
@@ -233,7 +235,7 @@ class IndexBuilder:
         embedding = self.store.embedding(name)
         embedder = self.models.to_fit(name, wanted.embedder)
         self._check_students(embedding)
-        before = EmbeddingTotals.of(self.store.shards(embedding))
+        before = EmbeddingTotals.of(self.store.shards(embedding), embedding)
         own = (embedder, embedding.dtype, wanted.workers)
         source = _Source(self.store, self.models, *own, refit=True)
         built, embedded = self.store.refit(
@@ -283,7 +285,7 @@ class _Source:
         """Fit the embedder on the corpus if needed; return what the catalog keeps of it."""
         attributes: dict[str, Any] = {}
         if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
-            loaded = self.embedder
+            started, loaded = time.perf_counter(), self.embedder
             if isinstance(self.embedder, ChoosesOptions) and self.embedder.needs_choice:
                 self.embedder = self.embedder.chosen_for(self.store.corpus.documents())
             contents = read(IMAGE in modalities_of(self.embedder))
@@ -293,7 +295,11 @@ class _Source:
             passages, folder = self.store.count_passages(), self.store.folder
             own = (passages, folder, self.executor, loaded)
             self.embedder = fitted(self.embedder, read_ones, *own)
-            attributes["fitted"] = {"documents": self.store.count(), "texts": next(numbers)}
+            attributes["fitted"] = {
+                "documents": self.store.count(),
+                "texts": next(numbers),
+                "seconds": time.perf_counter() - started,
+            }
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
 

@@ -325,18 +325,21 @@ class TuneReport:
 
 @dataclass(frozen=True)
 class EmbeddingTotals:
-    """Sums over the shards of an embedding: seconds spent, and what was counted meanwhile."""
+    """Seconds spent on an embedding, those of its fit included, and what its shards counted."""
 
     seconds: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, shards: Sequence[ShardRow]) -> EmbeddingTotals:
-        """Return the sums over some shards."""
+    def of(cls, shards: Sequence[ShardRow], embedding: EmbeddingRow | None) -> EmbeddingTotals:
+        """Return the sums over the shards of an embedding; zeros if there is none."""
+        if embedding is None:
+            return cls()
         counts: dict[str, int] = {}
         for shard in shards:
             counts = add_reports(counts, shard.report)
-        return cls(sum(shard.seconds for shard in shards), counts)
+        fitting = float(fitted_counts(embedding).get("seconds", 0.0))
+        return cls(fitting + sum(shard.seconds for shard in shards), counts)
 
     def text_since(self, before: EmbeddingTotals) -> TextReport:
         """Return what the embedder reported on texts, less what it reported `before`."""
@@ -359,7 +362,7 @@ def build_report(
     `rebuilt` says whether the index was written.
     """
     embedding = store.embedding(of)
-    totals = EmbeddingTotals.of(store.shards(embedding))
+    totals = EmbeddingTotals.of(store.shards(embedding), embedding)
     there_before = store.count_passages() - embedded.count - embedded.failed_passages
     return BuildReport(
         name=index.name,
@@ -374,8 +377,11 @@ def build_report(
     )
 
 
-def fitted_counts(embedding: EmbeddingRow) -> Mapping[str, int]:
-    """Return how many `documents` and `texts` an embedder was fitted on, if it was fitted here."""
+def fitted_counts(embedding: EmbeddingRow) -> Mapping[str, Any]:
+    """Return how many `documents` and `texts` an embedder was fitted on, if it was fitted here.
+
+    And in how many `seconds`, with the choice of its options.
+    """
     return dict(embedding.attributes.get("fitted", {}))
 
 

@@ -72,7 +72,7 @@ class IndexInfo:
     `rows` passages can be found through it; `unfindable` ones have nothing to embed (an empty text,
     no known word); `missing` documents are not embedded yet, of which `stale` ones were edited and
     answer by their earlier text. A document that is not split is one passage. Sizes are in bytes,
-    times in seconds. `max_length` is where the embedder truncates texts, in tokens; None if it does
+    times in seconds; `embedding_seconds` has those of the fit. `max_length` is where the embedder truncates texts, in tokens; None if it does
     not. `vectors_shared_with` names the indexes over the same vectors. `building_memory` is how
     much more memory the process took at most while it embedded or built the structure, models that
     it held before left out; None if unknown.
@@ -321,7 +321,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
     embedding = store.embedding(index.name)
     spec = shown_spec(embedding.embedder)
     counts, shards = store.counts(embedding), store.shards(embedding)
-    totals, fitted = EmbeddingTotals.of(shards), fitted_counts(embedding)
+    totals, fitted = EmbeddingTotals.of(shards, embedding), fitted_counts(embedding)
     images = 0 if embedding.attributes.get(IMAGES) else counts.images
     sharing = [row.name for row in others if row.embedding == index.embedding]
     return IndexInfo(

@@ -34,13 +34,13 @@ class Trust:
 COLLECTIONS = "SciFact, Cranfield and ADI"
 # By the kinds of queries, in the order of `KINDS`.
 MEASURED: dict[tuple[str, ...], Trust] = {
-    ("title",): Trust(0.84, 168, 2, 183, 177, 6, 5),
-    ("first",): Trust(0.83, 168, 3, 161, 156, 6, 5),
-    ("middle",): Trust(0.82, 168, 6, 164, 157, 6, 4),
-    ("keywords",): Trust(0.66, 168, 18, 161, 143, 6, 1),
-    ("title", "first"): Trust(0.86, 168, 1, 180, 174, 6, 5),
-    ("title", "first", "middle"): Trust(0.91, 168, 0, 181, 175, 6, 4),
-    ("title", "first", "middle", "keywords"): Trust(0.89, 168, 0, 181, 173, 6, 2),
+    ("title",): Trust(0.85, 200, 2, 215, 209, 7, 6),
+    ("first",): Trust(0.83, 200, 4, 189, 184, 7, 6),
+    ("middle",): Trust(0.82, 200, 6, 196, 189, 7, 4),
+    ("keywords",): Trust(0.66, 200, 20, 192, 173, 7, 1),
+    ("title", "first"): Trust(0.88, 200, 2, 212, 207, 7, 6),
+    ("title", "first", "middle"): Trust(0.92, 200, 0, 209, 204, 7, 6),
+    ("title", "first", "middle", "keywords"): Trust(0.90, 200, 0, 216, 211, 7, 5),
 }
 
 

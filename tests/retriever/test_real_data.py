@@ -28,7 +28,7 @@ STUDENT = ("--texts", "800", "--precision", PRECISION)
 TRUNCATED = 413
 # Systems that need another pass of a transformer are left to the benchmark.
 OF_CRANFIELD = tuple(name for name in SYSTEMS if name not in ("minilm-int8", "student-cascaded"))
-OF_SCIFACT = ("hashing", "glove", "glove-idf", "bm25")
+OF_SCIFACT = ("hashing", "glove", "glove-auto", "bm25")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_scifact_is_searched_as_well_as_measured(scifact):
     for name, ndcg, recall in (
         ("hashing", 0.231, 0.535),
         ("glove", 0.138, 0.415),
-        ("glove-idf", 0.276, 0.574),
+        ("glove-auto", 0.289, 0.635),
         ("bm25", 0.6845, 0.921),
     ):
         assert scifact.rows[name]["nDCG@10"] == pytest.approx(ndcg, abs=0.005), name
@@ -89,7 +89,7 @@ def test_a_student_of_minilm_comes_close_to_it(comparison):
     """With 800 sentences only; the benchmark uses more."""
     rows = comparison.rows
     minilm = rows["minilm"]["nDCG@10"]
-    assert rows["student"]["nDCG@10"] > max(0.9 * minilm, 2 * rows["glove-idf"]["nDCG@10"])
+    assert rows["student"]["nDCG@10"] > max(0.9 * minilm, 1.5 * rows["glove-auto"]["nDCG@10"])
     assert rows["fast"]["nDCG@10"] > 0.97 * minilm
     assert rows["fast"].index.description == "minilm vectors, queries by student"
 

@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -72,6 +73,20 @@ def test_an_embedder_is_fitted_on_the_corpus_before_it_embeds(library):
     assert info.fitted_size == file.stat().st_size
     checked = library.verify()
     assert (checked.ok, checked.leftovers, checked.files) == (True, (), 2)
+
+
+def test_the_time_of_a_fit_counts_as_embedding(corpus, monkeypatch):
+    fit = Rare.fitted
+    monkeypatch.setattr(Rare, "fitted", lambda self, texts: (time.sleep(0.2), fit(self, texts))[1])
+    report = corpus.build("rare", Rare())
+    assert report.embedding_seconds > 0.2
+    assert corpus.index_info("rare").embedding_seconds == report.embedding_seconds
+    corpus.add(MORE)
+    more = corpus.build("rare").embedding_seconds
+    total = corpus.index_info("rare").embedding_seconds
+    assert total == pytest.approx(report.embedding_seconds + more)
+    assert more < total - 0.2
+    assert corpus.build("rare", refit=True).embedding_seconds > 0.2
 
 
 def test_a_build_reports_fitted_texts_and_progress(corpus):
