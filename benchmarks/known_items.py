@@ -23,7 +23,7 @@ from retriever import Collection, read_qrels, read_queries
 from retriever.comparison.made import KNOWN_ITEM_MEASURES, Asked
 from retriever.comparison.system_run import run_system
 from retriever.comparison.test_set import TestSet
-from retriever.document_queries.kinds import KINDS, in_turns
+from retriever.document_queries.kinds import KINDS
 from retriever.evaluation import significance
 from retriever.evaluation.measures import evaluate
 from retriever.evaluation.verdict import compared_with_best
@@ -101,24 +101,25 @@ def measure(data: Data, path: Path) -> None:
 
 
 def figures(kept: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the figures of a set of queries for each seed.
+    """Return the figures of a set of queries for each seed and turn of its kinds.
 
     Only for the first where documents are few: all give their queries, whatever the seed.
     """
-    sets = [made for seed in SEEDS if (made := together(kept["made"], kinds, seed))]
+    turns = product(SEEDS, range(len(kinds)))
+    sets = [together(kept["made"], kinds, seed, turn) for seed, turn in turns]
     if len(next(iter(sets[0].values()))) != COUNT:
         sets = sets[:1]
     return [compared(kept["judged"], made) for made in sets]
 
 
-def together(made: Mapping[str, Values], kinds: Sequence[str], seed: int) -> Values | None:
-    """Return the values for queries of several kinds, as many as of one; None if one is missing.
+def together(
+    made: Mapping[str, Values], kinds: Sequence[str], seed: int, turn: int
+) -> dict[str, dict[str, float]]:
+    """Return the values for queries of several kinds, as many as of one, of other documents each.
 
-    Of each turn of a kind, those of other documents. Where documents are few, all queries.
+    Over all turns, every query is among them once. Where documents are few, all queries at once.
     """
-    parts = [made.get(f"{kind} {seed}", {}) for kind in in_turns(kinds)]
-    if not all(parts):
-        return None
+    parts = [made[f"{kind} {seed}"] for kind in [*kinds[turn:], *kinds[:turn]]]
     chosen: dict[str, dict[str, float]] = {}
     for place, part in enumerate(parts):
         for system, values in part.items():

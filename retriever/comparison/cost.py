@@ -40,6 +40,7 @@ def cost_of(
     parts = [infos[leaf] for leaf in leaves(name, infos)]
     embeddings = _distinct_embeddings(parts)
     embedding = sum(info.embedding_seconds for info in embeddings)
+    encoding = embedding - sum(info.fitting_seconds for info in embeddings)
     indexing = sum(info.indexing_seconds for info in parts)
     disk = sum(info.vectors_size + info.fitted_size for info in embeddings)
     disk += sum(info.structure_size for info in parts)
@@ -51,7 +52,7 @@ def cost_of(
         indexing_seconds=indexing,
         documents_per_second=documents / (embedding + indexing) if embedding + indexing else None,
         # Word pieces of one model and words of another do not add up.
-        tokens_per_second=tokens / embedding if embedding and tokens and one_model else None,
+        tokens_per_second=tokens / encoding if encoding and tokens and one_model else None,
         building_memory=max((peak for peak in peaks if peak), default=None),
         open_memory=memory,
         disk_size=disk,

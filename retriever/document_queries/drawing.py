@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from indexes.document import Document
-from retriever.document_queries.kinds import Parts, in_turns, query_of
+from retriever.document_queries.kinds import Parts, query_of
 
 # More documents are drawn than queries are wanted by this factor: some are repeated by others.
 SPARE = 1.25
@@ -22,17 +22,17 @@ def queries_by_kind(
 ) -> Iterator[list[Drawn]]:
     """Yield the queries of each document that gives any.
 
-    The kind of the first one goes by `in_turns`; a document without it begins with the next.
+    The kind of the first one goes by turns; a document without it begins with the next.
     `frequencies` are the numbers of documents with a word, of `total`; only keywords need them.
     """
-    turn, turns = 0, in_turns(kinds)
+    turn = 0
     for document in documents:
         parts = Parts(document, frequencies, total)
-        ordered = dict.fromkeys([*turns[turn:], *turns[:turn]])
+        ordered = [*kinds[turn:], *kinds[:turn]]
         found = [(kind, made) for kind in ordered if (made := query_of(parts, kind))]
         if found:
             yield [(document.doc_id, query, rest, kind) for kind, (query, rest) in found]
-            turn = (turn + 1) % len(turns)
+            turn = (turn + 1) % len(kinds)
 
 
 def in_rounds(pool: Sequence[Sequence[Drawn]], count: int) -> list[Drawn]:

@@ -18,10 +18,6 @@ FEWEST_LEFT = 10
 # The words of a sentence that make a query of keywords.
 TELLING = 5
 
-# Turns of a kind where several are mixed, 1 for others: the order of systems by first sentences is
-# most like that by judgments (benchmarks/README.md).
-TURNS = {"first": 2}
-
 # A query with the number of the sentence that it was made of, None for the title.
 Made = tuple[str, int | None]
 
@@ -106,11 +102,6 @@ def checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     if not found:
         raise InputError(f"No kind of query was given; expected some of: {', '.join(KINDS)}.")
     return found
-
-
-def in_turns(kinds: Sequence[str]) -> list[str]:
-    """Return kinds as they take turns where they are mixed, in order: some have several."""
-    return [kind for kind in kinds for _ in range(TURNS.get(kind, 1))]
 
 
 def query_of(parts: Parts, kind: str) -> tuple[str, str] | None:

@@ -325,8 +325,9 @@ class TuneReport:
 
 @dataclass(frozen=True)
 class EmbeddingTotals:
-    """Seconds spent on an embedding, those of its fit included, and what its shards counted."""
+    """Seconds spent on a fit and on the shards of an embedding, and what was counted meanwhile."""
 
+    fitting: float = 0.0
     seconds: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -339,7 +340,7 @@ class EmbeddingTotals:
         for shard in shards:
             counts = add_reports(counts, shard.report)
         fitting = float(fitted_counts(embedding).get("seconds", 0.0))
-        return cls(fitting + sum(shard.seconds for shard in shards), counts)
+        return cls(fitting, sum(shard.seconds for shard in shards), counts)
 
     def text_since(self, before: EmbeddingTotals) -> TextReport:
         """Return what the embedder reported on texts, less what it reported `before`."""
@@ -363,12 +364,14 @@ def build_report(
     """
     embedding = store.embedding(of)
     totals = EmbeddingTotals.of(store.shards(embedding), embedding)
+    # Another fit took another time: a refit may keep the vectors.
+    fitting = totals.fitting if totals.fitting != before.fitting else 0.0
     there_before = store.count_passages() - embedded.count - embedded.failed_passages
     return BuildReport(
         name=index.name,
         embedded=embedded.count,
         already=max(0, there_before),
-        embedding_seconds=totals.seconds - before.seconds,
+        embedding_seconds=totals.seconds - before.seconds + fitting,
         indexing_seconds=index.seconds if rebuilt else 0.0,
         text=totals.text_since(EmbeddingTotals()),
         fitted_texts=fitted_counts(embedding).get("texts"),

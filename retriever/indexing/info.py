@@ -72,10 +72,11 @@ class IndexInfo:
     `rows` passages can be found through it; `unfindable` ones have nothing to embed (an empty text,
     no known word); `missing` documents are not embedded yet, of which `stale` ones were edited and
     answer by their earlier text. A document that is not split is one passage. Sizes are in bytes,
-    times in seconds; `embedding_seconds` has those of the fit. `max_length` is where the embedder truncates texts, in tokens; None if it does
-    not. `vectors_shared_with` names the indexes over the same vectors. `building_memory` is how
-    much more memory the process took at most while it embedded or built the structure, models that
-    it held before left out; None if unknown.
+    times in seconds; `embedding_seconds` has those of `fitting_seconds` too: the fit, and the
+    choice of options. `max_length` is where the embedder truncates texts, in tokens; None if it
+    does not. `vectors_shared_with` names the indexes over the same vectors. `building_memory` is
+    how much more memory the process took at most while it embedded or built the structure, models
+    that it held before left out; None if unknown.
 
     `embedding` is the name of its vectors: the first index over them. `queries_by` names the
     embedder of its queries if that is not the one of its vectors. `fitted_size` is the size of the
@@ -117,6 +118,7 @@ class IndexInfo:
     unfindable: int = 0
     vectors_size: int = 0
     structure_size: int = 0
+    fitting_seconds: float = 0.0
     embedding_seconds: float = 0.0
     indexing_seconds: float = 0.0
     max_length: int | None = None
@@ -341,7 +343,8 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         unfindable=store.count_passages() - counts.missing_passages - counts.rows - images,
         vectors_size=sum(shard.digest.size for shard in shards),
         structure_size=index.digest.size,
-        embedding_seconds=totals.seconds,
+        fitting_seconds=totals.fitting,
+        embedding_seconds=totals.fitting + totals.seconds,
         indexing_seconds=index.seconds,
         max_length=fingerprint_parts(embedding.fingerprint).get("max_length"),
         text=totals.text_since(EmbeddingTotals()),

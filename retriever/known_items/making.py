@@ -39,11 +39,11 @@ def make_queries(
 ) -> MadeQueries:
     """Return queries made from sampled documents, each to find the rest of its document.
 
-    Each document gives one query, of the `kinds` (default: `DEFAULT_KINDS`) in turn, first
-    sentences twice; only where there are too few documents, it gives one of each kind. What a
-    query says is taken out of its document: the title, and every sentence that says the same.
-    Documents that another one repeats are left out, and those of which too little would be left.
-    The same `seed` and corpus give the same queries, whatever indexes there are.
+    Each document gives one query, of the `kinds` (default: `DEFAULT_KINDS`) in turn; only where
+    there are too few documents, it gives one of each kind. What a query says is taken out of its
+    document: the title, and every sentence that says the same. Documents that another one repeats
+    are left out, and those of which too little would be left. The same `seed` and corpus give the
+    same queries, whatever indexes there are.
 
     `made_by` makes the queries instead: a function of a document that returns a text, several, or
     None for no query; a language model, for example. It is called for sampled documents only.

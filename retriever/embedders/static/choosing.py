@@ -32,7 +32,8 @@ KINDS = ("title", "first", "middle")
 QUERIES, SEED = 1_000, 1
 # Documents among which the rests are ranked; a larger corpus is sampled evenly.
 MOST_DOCUMENTS = 2_500
-# The best on most open collections (benchmarks/README.md). Another must do better distinguishably.
+# The best of GloVe's on most open collections (benchmarks/README.md). Another must do better
+# distinguishably.
 RECOMMENDED = StaticOptions("idf", 0, conceptor=True, rank_floor=True)
 # Tables of tokens have their weights within.
 AS_THEY_ARE = StaticOptions()

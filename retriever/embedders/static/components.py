@@ -14,8 +14,8 @@ Floats = NDArray[np.float64]
 ROWS = 65_536
 # Relative to the largest eigenvalue: smaller ones are rounding noise.
 RELATIVE_ZERO = 1e-10
-# The strength of a direction that loses half by `conceptor`, relative to the mean of all: the best
-# on most open collections, which change little from .1 to .5 (benchmarks/README.md).
+# Where a direction loses half by `conceptor`, as a share of the mean strength of all: see
+# benchmarks/README.md.
 HALF = 0.2
 
 
@@ -33,11 +33,11 @@ class CommonComponents:
 
 @dataclass(frozen=True, eq=False)
 class ComponentRemoval:
-    """Removal of common components as one step: v - t mean - (v left) right.
+    """Removal of common components as one step: v kept - (v left, t) right.
 
     For a sum v of word vectors with total weight t, this equals removal from each word before
     summing. `left` is (dim, n), `right` (n, dim); with a mean, `right` has it as an extra row.
-    With many directions, `kept` (dim, dim) is 1 - left right, and `right` has the mean at most.
+    `kept` None is the identity. With many directions it is (dim, dim), and `left` is empty.
     """
 
     left: Floats

@@ -53,7 +53,8 @@ class StaticEmbedder:
     - `all_but_top` N: subtract the mean of all words from each word vector, then its projections
       on their N principal components (Mu and Viswanath 2018; 0: neither). Fitted: over the words
       of the corpus.
-    - `conceptor`: instead, shrink every direction by how much the words share it (Liu et al. 2019).
+    - `conceptor`: instead, shrink every direction by how much the words share it (Liu et al. 2019;
+      of the corpus, if fitted).
     - `unit_words`: scale each word vector to length 1; otherwise long ones count for more.
     - `weighting` (see `weighting.py`): `mean`: 1. `idf`: by document frequency. `sif`, `usif`: by
       word frequency (Arora et al. 2017, Ethayarajh 2018). `auto`: this and the other options here
@@ -67,8 +68,8 @@ class StaticEmbedder:
     `notes` say how many.
 
     Building an index fits all but the plain mean on the corpus first. An unfitted embedder derives
-    word frequencies from ranks in the file, removes no components, and refuses to encode if
-    `components` was set explicitly.
+    word frequencies from ranks in the file and the components of words from all of its words,
+    removes none of texts, and refuses to encode if `components` was set explicitly.
 
     Raises:
         InputError: an unknown weighting, a bad number, or a pickle without `trust_pickle`.
@@ -271,8 +272,9 @@ class StaticEmbedder:
 
             choice = Choice.of_json(dict(fit.chosen))
             options = choice.options
-        fitted_for = fit.top is not None, fit.common is not None
-        if options.is_auto or fitted_for != (options.changes_words, bool(options.removed)):
+        wanted = options.changes_words, options.conceptor, bool(options.removed)
+        fitted_for = fit.top is not None, fit.shrinks_words, fit.common is not None
+        if options.is_auto or fitted_for != wanted:
             raise DamageError(
                 f"The stored fit was fitted for other options than those of {self.name}: "
                 f"{options.chosen()}. Build the index with --refit."

@@ -55,6 +55,11 @@ class Fit:
     common: CommonComponents | None = None
     chosen: Mapping[str, Any] | None = None
 
+    @property
+    def shrinks_words(self) -> bool:
+        """Whether the components of words are a conceptor's: removed in part."""
+        return self.top is not None and bool((self.top.shares < 1).any())
+
     def weigh(self, weighting: str, occurrences: Any, texts_with: Any) -> NDArray[np.float64]:
         """Return weights for these term and document frequencies."""
         if weighting == "idf":

@@ -42,7 +42,6 @@ class WeightedMeans:
         self._vocabulary, self._options, self._fit = vocabulary, options, fit
         # Common components of words can then be removed from their sums, which are far fewer.
         self._linear = not options.unit_words and options.weighting != "usif"
-        self._needs_totals = options.all_but_top > 0 and self._linear
 
     def of_batch(self, bags: TokenRows) -> Matrix:
         """Return unit vectors (texts, dim) float32; zeros where nothing is left."""
@@ -79,8 +78,10 @@ class WeightedMeans:
         sums = pooling.sums(rows, offsets, weights, table)
         if self._options.weighting == "usif":
             sums = pooling.per_dimension(sums, rows, offsets, table)
-        totals = pooling.weight_totals(offsets, weights) if self._needs_totals else NO_TOTALS
-        return pooling.without(sums, totals, self._common)
+        common = self._common
+        has_mean = common is not None and common.has_mean
+        totals = pooling.weight_totals(offsets, weights) if has_mean else NO_TOTALS
+        return pooling.without(sums, totals, common)
 
     def _changed(self, table: Matrix) -> Matrix:
         return pooling.transform_words(table, self._common_of_words, unit=self._options.unit_words)

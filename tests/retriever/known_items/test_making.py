@@ -76,23 +76,6 @@ def test_the_kinds_take_turns_and_then_each_document_gives_another_query(library
     assert set(docs) == {"cat", "tax"}
 
 
-def test_first_sentences_have_two_turns_where_kinds_are_mixed(library):
-    text = "The {0} sees in the dark. The {0} hunts {1} at night. Its young learn that in a month."
-    animals = {"owl": "mice", "cat": "rats", "fox": "hens", "bat": "moths"}
-    with Collection.create(library.path.parent / "animals") as animal_library:
-        animal_library.add(
-            [
-                Document(
-                    name, text.format(name, prey) + f" So says {prey} lore.", title=f"All of {name}"
-                )
-                for name, prey in animals.items()
-            ]
-        )
-        made = make_queries(animal_library, 4)
-    assert [item.kind for item in made.items_made] == ["title", "first", "first", "middle"]
-    assert len({item.doc_id for item in made.items_made}) == 4
-
-
 def test_the_same_seed_makes_the_same_queries_and_another_one_others(library):
     one, same = (make_queries(library, 1, seed=4) for _ in range(2))
     assert one.items_made == same.items_made

@@ -162,6 +162,15 @@ def test_a_fit_without_a_choice_is_not_taken_for_one(vectors):
     assert auto.with_parameters(chosen.parameters).fingerprint == chosen.fingerprint
 
 
+def test_a_fit_of_one_removal_is_not_taken_for_one_of_the_other(vectors):
+    texts = [document.text for document in corpus()]
+    top, shrunk = StaticEmbedder(vectors, all_but_top=2), StaticEmbedder(vectors, conceptor=True)
+    for one, other in ((top, shrunk), (shrunk, top)):
+        parameters = one.fitted(texts).parameters
+        refused(DamageError, "fitted for other options", other.with_parameters, parameters)
+        assert one.with_parameters(parameters).fingerprint == one.fitted(texts).fingerprint
+
+
 def test_a_word_is_no_rarer_than_its_rank_says_with_a_floor(vectors):
     """By hand: the first of the file is absent from the texts, yet common by its rank."""
     texts = ["topicaaaa topicaaab"] * 2 + ["topicabaa topicaaab"] * 2

@@ -115,6 +115,16 @@ def test_a_conceptor_is_the_negation_of_the_paper(vectors):
     )
 
 
+def test_many_removed_components_and_the_mean_equal_one_after_the_other(vectors):
+    """Of eight directions, five: one product instead of two."""
+    top = top_components(vectors, 5)
+    assert removal(top, None).kept is not None
+    words = vectors - top.mean
+    expected = 3 * (words - words @ top.directions.T @ top.directions)
+    found = without(3 * vectors, top, None, totals=np.full(len(vectors), 3.0))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_a_conceptor_follows_rotation_and_scale(vectors):
     """Cosines depend on neither: they are no property of the words."""
     rotation = np.linalg.qr(np.random.default_rng(6).normal(size=(8, 8)))[0]

@@ -15,6 +15,7 @@ from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextR
 from retriever.embedders.base import HasNotes, unit
 from retriever.embedders.registry import parse_spec
 from retriever.embedders.static import pooling
+from retriever.embedders.static.components import HALF
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.word_vectors.mmap_format import WordWriter
 from tests.support.compound_reading import read_slowly
@@ -375,14 +376,19 @@ def test_weightings_equal_the_papers_word_by_word(lee_lines, glove, weighting):
     np.testing.assert_allclose(fitted.encode_documents(lee_lines), expected, atol=1e-5)
 
 
-def test_all_but_the_top_is_computed_over_the_words_of_the_corpus(lee_lines, glove):
+@pytest.mark.parametrize("options", [{"all_but_top": 3}, {"conceptor": True}])
+def test_components_of_words_are_those_of_the_words_of_the_corpus(lee_lines, glove, options):
     texts = words_of(lee_lines, glove.words)
     found = sorted({word for text in texts for word in text if word in glove.words})
     table = np.array([glove.words[word] for word in found], np.float64)
-    table -= table.mean(axis=0)
-    directions = np.linalg.svd(table, full_matrices=False)[2][:3]
-    table -= table @ directions.T @ directions
-    embedder = StaticEmbedder("glove-6b-50d", all_but_top=3).fitted(lee_lines)
+    if "conceptor" in options:
+        r = table.T @ table / len(table)
+        table -= table @ r @ np.linalg.inv(r + HALF * np.trace(r) / len(r) * np.eye(len(r)))
+    else:
+        table -= table.mean(axis=0)
+        directions = np.linalg.svd(table, full_matrices=False)[2][:3]
+        table -= table @ directions.T @ directions
+    embedder = StaticEmbedder("glove-6b-50d", **options).fitted(lee_lines)
     texts = ["bushfires", "the government of australia"]
     expected = [sum(table[found.index(word)] for word in text.split()) for text in texts]
     np.testing.assert_allclose(embedder.encode_queries(texts), unit(expected), atol=1e-4)
