@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -32,13 +31,10 @@ KINDS = ("title", "first", "middle")
 QUERIES, SEED = 1_000, 1
 # Documents among which the rests are ranked; a larger corpus is sampled evenly.
 MOST_DOCUMENTS = 2_500
-# The best of GloVe's on most open collections (benchmarks/README.md). Another must do better
-# distinguishably.
+# The best of GloVe's on most open collections (benchmarks/README.md).
 RECOMMENDED = StaticOptions("idf", 0, conceptor=True, rank_floor=True)
 # Tables of tokens have their weights within.
 AS_THEY_ARE = StaticOptions()
-# Two-sided, corrected for the number of variants (Bonferroni): the best of many is partly luck.
-SIGNIFICANCE = 0.05
 WEIGHTINGS, COMPONENTS = ("mean", "idf", "sif", "usif"), (0, 1, 5)
 # What is removed from words: `all_but_top`, or by a conceptor.
 REMOVALS = ((0, False), (3, False), (5, False), (0, True))
@@ -79,7 +75,7 @@ class Choice:
         best = (
             f"the best of {self.variants} variants"
             if self.best_options == str(self.options)
-            else f"not distinguishable from the best of {self.variants} variants, "
+            else f"within a standard error of the best of {self.variants} variants, "
             f"{self.best:.3f} ({self.best_options})"
         )
         return (
@@ -117,9 +113,9 @@ class _Items:
 def choose(documents: Iterable[Document], vocabulary: Vocabulary) -> Choice:
     """Choose the options for a corpus; repeatable, and no judgments are needed.
 
-    Of the variants that the queries do not distinguish from the best one (paired, p < .05 after
-    correction), the one is chosen that differs in the fewest options from the recommended ones,
-    then the best.
+    Of the variants that are within one standard error of the best one (paired), that is chosen
+    which differs in the fewest options from the recommended ones, then the best: the rule of
+    Breiman et al. 1984, "Classification and Regression Trees", 3.4.3.
     """
     recommended = RECOMMENDED if isinstance(vocabulary, WordVocabulary) else AS_THEY_ARE
     items = _items(spread(documents, MOST_DOCUMENTS), vocabulary)
@@ -128,8 +124,7 @@ def choose(documents: Iterable[Document], vocabulary: Vocabulary) -> Choice:
     values = dict(_values(items, vocabulary))
     means = {options: float(found.mean()) for options, found in values.items()}
     best = max(means, key=lambda one: (means[one], -_distance(one, recommended)))
-    errors = NormalDist().inv_cdf(1 - SIGNIFICANCE / 2 / max(len(values) - 1, 1))
-    same = [one for one in values if not _is_worse(values[one], values[best], errors)]
+    same = [one for one in values if not _is_worse(values[one], values[best])]
     chosen = min(same, key=lambda one: (_distance(one, recommended), -means[one]))
     plain = means[StaticOptions("mean", 0)]
     return Choice(chosen, len(items.own), len(values), means[chosen], means[best], str(best), plain)
@@ -213,11 +208,10 @@ def _with_components(fit: Fit, sums: NDArray[np.float64], options: StaticOptions
     return replace(fit, common=common_components(sums, options.removed, weighted=weighted))
 
 
-def _is_worse(values: Values, best: Values, errors: float) -> bool:
-    """Return whether values are below the best ones by that many standard errors, paired."""
+def _is_worse(values: Values, best: Values) -> bool:
+    """Return whether values are below the best ones by more than a standard error, paired."""
     differences = best - values
-    error = differences.std() / np.sqrt(len(differences))
-    return bool(differences.mean() > errors * error)
+    return bool(differences.mean() > differences.std() / np.sqrt(len(differences)))
 
 
 def _distance(options: StaticOptions, recommended: StaticOptions) -> int:

@@ -98,7 +98,7 @@ def test_reciprocal_ranks_are_those_of_a_search_without_the_document(vectors, re
     assert found.tolist() == expected
 
 
-def test_a_variant_that_is_not_distinguishable_leaves_the_recommended_one(monkeypatch, vectors):
+def test_a_variant_within_a_standard_error_leaves_the_recommended_one(monkeypatch, vectors):
     best, recommended = StaticOptions("sif", 1), choosing.RECOMMENDED
     random = np.random.default_rng(5)
     noise = random.random(100)
