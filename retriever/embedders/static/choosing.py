@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -19,10 +20,12 @@ from indexes.document import Document
 from indexes.errors import pluralize
 from retriever.document_queries.drawing import SPARE, Drawn, in_rounds, queries_by_kind
 from retriever.document_queries.duplicates import repeated_documents
+from retriever.embedders.base import Matrix
 from retriever.embedders.static.components import common_components
 from retriever.embedders.static.corpus_counts import WordCounts, count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, top_of_corpus
 from retriever.embedders.static.options import StaticOptions
+from retriever.embedders.static.pooling import normalize_rows
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
 from retriever.embedders.static.weighted_mean import WeightedMeans
 from retriever.embedders.static.word_vocabulary import WordVocabulary
@@ -93,9 +96,17 @@ class _Items:
     rests: TokenRows
     own: NDArray[np.int64]
 
-    def reciprocal_ranks(self, means: WeightedMeans) -> Values:
-        """Return 1 / rank of each query's rest among all texts but its own; 0 if not found."""
-        texts, queries, rests = map(means.of_batch, (self.texts, self.queries, self.rests))
+    @property
+    def bags(self) -> tuple[TokenRows, ...]:
+        """Texts, queries and rests."""
+        return self.texts, self.queries, self.rests
+
+    def reciprocal_ranks(self, vectors: Iterable[Matrix]) -> Values:
+        """Return 1 / rank of each query's rest among all texts but its own; 0 if not found.
+
+        `vectors` are the unit vectors of `bags`.
+        """
+        texts, queries, rests = vectors
         found = np.empty(len(self.own))
         for start in range(0, len(self.own), 256):
             some = slice(start, start + 256)
@@ -184,23 +195,35 @@ def _items(documents: Sequence[Document], vocabulary: Vocabulary) -> _Items | No
 def _values(items: _Items, vocabulary: Vocabulary) -> Iterator[tuple[StaticOptions, Values]]:
     """Yield the reciprocal ranks of each variant."""
     fits = dict[Any, Fit]()
-    sums: tuple[StaticOptions, NDArray[np.float64]] | None = None
+
+    @lru_cache(maxsize=2)  # with a floor and without take turns
+    def pooled(options: StaticOptions) -> list[tuple[Matrix, Values]]:
+        means = WeightedMeans(vocabulary, options, fits[_removal(options)])
+        return [means.pooled(bags, totals=True) for bags in items.bags]
+
+    @lru_cache(maxsize=1)
+    def unscaled(options: StaticOptions) -> Values:
+        means = WeightedMeans(vocabulary, options, fits[_removal(options)])
+        counts = np.maximum(np.diff(items.texts.offsets), 1)
+        return means.without_components(*pooled(_summed(options))[0])[0] / counts[:, None]
+
     for options in variants(vocabulary.dim):
         if (removal := _removal(options)) not in fits:
             top = top_of_corpus(items.counts, vocabulary, options)
             fits[removal] = fit_of_counts(items.counts, top)
         fit = fits[removal]
         if options.removed:
-            before = replace(options, components=0)
-            if sums is None or sums[0] != before:
-                sums = before, _unscaled(items.texts, WeightedMeans(vocabulary, before, fit))
-            fit = _with_components(fit, sums[1], options)
-        yield options, items.reciprocal_ranks(WeightedMeans(vocabulary, options, fit))
+            fit = _with_components(fit, unscaled(replace(options, components=0)), options)
+        means = WeightedMeans(vocabulary, options, fit)
+        sums = (means.without_components(*one) for one in pooled(_summed(options)))
+        yield options, items.reciprocal_ranks(normalize_rows(*one) for one in sums)
 
 
-def _unscaled(texts: TokenRows, means: WeightedMeans) -> NDArray[np.float64]:
-    counts = np.maximum(np.diff(texts.offsets), 1)
-    return means.sums(texts)[0] / counts[:, None]
+def _summed(options: StaticOptions) -> StaticOptions:
+    """Return options with the same weighted sums, before components are removed from them."""
+    if not options.linear:
+        return replace(options, components=0)
+    return replace(options, components=0, all_but_top=0, conceptor=False)
 
 
 def _with_components(fit: Fit, sums: NDArray[np.float64], options: StaticOptions) -> Fit:

@@ -95,6 +95,11 @@ class StaticOptions:
         return self.conceptor or self.all_but_top > 0
 
     @property
+    def linear(self) -> bool:
+        """Whether components of words can be removed from their sums, which are far fewer."""
+        return not self.unit_words and self.weighting != "usif"
+
+    @property
     def needs_corpus(self) -> bool:
         """Whether the options require a fit."""
         return self.weighting != "mean" or bool(self.removed) or self.changes_words

@@ -27,6 +27,7 @@ from retriever.embedders.static.options import AUTO, StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
 
 NO_TOTALS = np.zeros(0)
+Floats = NDArray[np.float64]
 
 
 class WeightedMeans:
@@ -40,8 +41,6 @@ class WeightedMeans:
         self, vocabulary: Vocabulary, options: StaticOptions, fit: Fit | None = None
     ) -> None:
         self._vocabulary, self._options, self._fit = vocabulary, options, fit
-        # Common components of words can then be removed from their sums, which are far fewer.
-        self._linear = not options.unit_words and options.weighting != "usif"
 
     def of_batch(self, bags: TokenRows) -> Matrix:
         """Return unit vectors (texts, dim) float32; zeros where nothing is left."""
@@ -56,32 +55,51 @@ class WeightedMeans:
         offsets = np.array([0, len(rows)], np.int32)
         weights = None if self._weights is None else self._weights[places]
         table = self._vocabulary.vectors
-        if not self._linear:
+        if not self._options.linear:
             # Words are transformed one by one: transform only these, not the entire table.
             table, places = self._changed(table[places]), np.arange(len(rows), dtype=np.int32)
-        return pooling.normalize_rows(*self._pooled(places, offsets, weights, table))
+        pooled = self._pooled(places, offsets, weights, table, totals=self._has_mean)
+        return pooling.normalize_rows(*self.without_components(*pooled))
 
-    def sums(self, bags: TokenRows) -> tuple[NDArray[np.float64], NDArray[np.float64] | float]:
+    def sums(self, bags: TokenRows) -> tuple[Floats, Floats | float]:
         """Return weighted sums (texts, dim) without common components, and their rounding noise.
 
         See `pooling.without`.
         """
+        return self.without_components(*self.pooled(bags, totals=self._has_mean))
+
+    def pooled(self, bags: TokenRows, *, totals: bool) -> tuple[Matrix, Floats]:
+        """Return weighted sums (texts, dim), and if wanted the `totals` of weights (texts,).
+
+        If the options are linear, they are the same whatever components are removed.
+        """
         weights = self._weights
         if weights is not None:
             weights = self._weights_of(bags, weights)[bags.rows]
-        table = bags.table if self._linear else self._changed(bags.table)
-        return self._pooled(bags.rows, bags.offsets, weights, table)
+        table = bags.table if self._options.linear else self._changed(bags.table)
+        return self._pooled(bags.rows, bags.offsets, weights, table, totals=totals)
+
+    def without_components(self, sums: Matrix, totals: Floats) -> tuple[Floats, Floats | float]:
+        """Return what `sums` does, from what `pooled` returned."""
+        return pooling.without(sums, totals, self._common)
 
     def _pooled(
-        self, rows: NDArray[np.int32], offsets: NDArray[Any], weights: Matrix | None, table: Matrix
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | float]:
+        self,
+        rows: NDArray[np.int32],
+        offsets: NDArray[Any],
+        weights: Matrix | None,
+        table: Matrix,
+        *,
+        totals: bool,
+    ) -> tuple[Matrix, Floats]:
         sums = pooling.sums(rows, offsets, weights, table)
         if self._options.weighting == "usif":
             sums = pooling.per_dimension(sums, rows, offsets, table)
-        common = self._common
-        has_mean = common is not None and common.has_mean
-        totals = pooling.weight_totals(offsets, weights) if has_mean else NO_TOTALS
-        return pooling.without(sums, totals, common)
+        return sums, pooling.weight_totals(offsets, weights) if totals else NO_TOTALS
+
+    @property
+    def _has_mean(self) -> bool:
+        return self._common is not None and self._common.has_mean
 
     def _changed(self, table: Matrix) -> Matrix:
         return pooling.transform_words(table, self._common_of_words, unit=self._options.unit_words)
@@ -122,7 +140,7 @@ class WeightedMeans:
                 f"Removing {self._options.components} common components requires a fit. "
                 "Call embedder.fitted(texts), or build an index, which fits it."
             )
-        return components.removal(self._top if self._linear else None, texts)
+        return components.removal(self._top if self._options.linear else None, texts)
 
     @cached_property
     def _common_of_words(self) -> ComponentRemoval | None:
