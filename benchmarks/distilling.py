@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.certificate import certificate, checksum, collection_folder, save
+from benchmarks.certificate import RESULTS, certificate, checksum, collection_folder, save
 from benchmarks.distillation.ablation import FUSED, KEPT, ablate, results
 from benchmarks.distillation.tasks import BINARY, SEEDS, TASKS, TEACHER, Remembering, Task
 from retriever import Collection, ContextualEmbedder, StaticEmbedder, distill
@@ -52,6 +52,7 @@ def measure_command(task: Task, teacher: Remembering) -> dict[str, Any]:
         "encoding_s": report.encoding_seconds,
         "fitting_s": report.fitting_seconds,
         "load": os.getloadavg()[0],
+        "processor": certificate()["processor"],
         "queries_only": report.judged.student_queries / report.judged.teacher,
         "both_sides": (report.judged.student or 0.0) / report.judged.teacher,
         "encoding_us": single_queries(StaticEmbedder(report.path), list(task.queries().values())),
@@ -82,13 +83,16 @@ def main() -> None:
     tasks = [task for task in TASKS if task.name in given.tasks or not given.tasks]
     teacher = Remembering.of(collection_folder("teacher.db"))
     seeds = SEEDS[: given.seeds]
+    origin = certificate(**facts())
     if given.command:
+        # A command's own facts are with it; the others were measured as they say.
+        origin = json.loads((RESULTS / "distilling.json").read_text())["certificate"]
         for task in tasks:
             place = collection_folder(f"command-{task.name}.json")
             place.write_text(json.dumps(measure_command(task, teacher)))
     else:
         ablate(tasks, teacher, given.only if given.ablate else [KEPT, FUSED], seeds)
-    save("distilling", {"certificate": certificate(**facts()), "tasks": results()})
+    save("distilling", {"certificate": origin, "tasks": results()})
 
 
 def facts() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,8 @@ def measure(data: Data, path: Path) -> None:
 
     After each set of queries, so that an interrupted call resumes.
     """
-    kept = json.loads(path.read_text()) if path.exists() else {"judged": {}, "made": {}}
+    empty: dict[str, Any] = {"judged": {}, "made": {}, "documents": {}}
+    kept = json.loads(path.read_text()) if path.exists() else empty
     kept["figures"] = {}
     with quality.build(collection_folder(f"known-items-{data.name}"), data, SYSTEMS) as collection:
         for name in SYSTEMS:
@@ -94,6 +95,7 @@ def measure(data: Data, path: Path) -> None:
                 if first is None or len(some) == COUNT:
                     first = values_of(collection, some, None, MADE_BY)
                 kept["made"][key] = first
+                kept["documents"][key] = {one.query_id: one.doc_id for one in some.items_made}
                 path.write_text(json.dumps(kept))
                 print(data.name, seed, some, flush=True)
     kept["figures"] = {name: figures(kept, kinds) for name, kinds in SETS.items()}
@@ -105,26 +107,26 @@ def figures(kept: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any
 
     Only for the first where documents are few: all give their queries, whatever the seed.
     """
-    turns = product(SEEDS, range(len(kinds)))
-    sets = [together(kept["made"], kinds, seed, turn) for seed, turn in turns]
-    if len(next(iter(sets[0].values()))) != COUNT:
-        sets = sets[:1]
-    return [compared(kept["judged"], made) for made in sets]
+    few = any(len(kept["documents"][f"{kind} {SEEDS[0]}"]) != COUNT for kind in kinds)
+    turns = [(SEEDS[0], 0)] if few else [*product(SEEDS, range(len(kinds)))]
+    return [compared(kept["judged"], together(kept, kinds, *turn)) for turn in turns]
 
 
 def together(
-    made: Mapping[str, Values], kinds: Sequence[str], seed: int, turn: int
+    kept: Mapping[str, Any], kinds: Sequence[str], seed: int, turn: int
 ) -> dict[str, dict[str, float]]:
-    """Return the values for queries of several kinds, as many as of one, of other documents each.
+    """Return the values for queries of several kinds, one of a document, about as many as of one.
 
     Over all turns, every query is among them once. Where documents are few, all queries at once.
     """
-    parts = [made[f"{kind} {seed}"] for kind in [*kinds[turn:], *kinds[:turn]]]
+    keys = [f"{kind} {seed}" for kind in [*kinds[turn:], *kinds[:turn]]]
+    documents = [kept["documents"][key] for key in keys]
+    places = {one: n for n, one in enumerate(sorted({*chain(*map(dict.values, documents))}))}
     chosen: dict[str, dict[str, float]] = {}
-    for place, part in enumerate(parts):
-        for system, values in part.items():
-            ids = sorted(values)
-            some = ids[place :: len(parts)] if len(ids) == COUNT else ids
+    for place, (key, of) in enumerate(zip(keys, documents, strict=True)):
+        for system, values in kept["made"][key].items():
+            few = len(values) != COUNT
+            some = (one for one in values if few or places[of[one]] % len(keys) == place)
             chosen.setdefault(system, {}).update({one: values[one] for one in some})
     return chosen
 

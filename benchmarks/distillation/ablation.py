@@ -272,6 +272,9 @@ def results() -> dict[str, Any]:
     place = RESULTS / "distilling.json"
     found: dict[str, Any] = json.loads(place.read_text())["tasks"] if place.exists() else {}
     for task in TASKS:
+        command = collection_folder(f"command-{task.name}.json")
+        if command.exists():
+            found.setdefault(task.name, {})["command"] = json.loads(command.read_text())
         if not place_of(task).exists():
             continue
         measured = json.loads(place_of(task).read_text())
@@ -280,14 +283,12 @@ def results() -> dict[str, Any]:
         rows = {
             label: summed_up(measured[label], teacher) for label in VARIANTS if measured.get(label)
         }
-        command = collection_folder(f"command-{task.name}.json")
         found[task.name] = {
             **before,
             "label": task.label,
             "queries": len(teacher),
             "teacher": float(np.mean(teacher)),
             "variants": before.get("variants", {}) | rows,
-            **({"command": json.loads(command.read_text())} if command.exists() else {}),
         }
     return found
 

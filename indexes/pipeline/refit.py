@@ -11,7 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from indexes.catalog.records import EmbeddingRow, NewEmbedding, read_parameters
+from indexes.catalog.records import (
+    FITTING_SECONDS,
+    EmbeddingRow,
+    NewEmbedding,
+    read_parameters,
+)
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
 from indexes.pipeline.ann_builder import AnnBuilder
@@ -75,7 +80,8 @@ class Refitter:
     def _keep_vectors(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> None:
         """Keep vectors that would not change; rewrite only a damaged file of parameters."""
         begun = self.writer.registry.unfinished_refits(old.number)
-        if old.attributes == new.attributes and self._is_intact(old) and not begun:
+        same = {**old.attributes, FITTING_SECONDS: 0} == {**new.attributes, FITTING_SECONDS: 0}
+        if same and self._is_intact(old) and not begun:
             return
         fitted = old.fitted if self._is_intact(old) else self._builder.write_parameters(name, new)
         with self.writer.catalog.writing():

@@ -11,6 +11,7 @@ from typing import Any
 
 from indexes.catalog.passages import Content
 from indexes.catalog.records import (
+    FITTING_SECONDS,
     SIMILARITY,
     SPARSE,
     EmbeddingRow,
@@ -199,8 +200,7 @@ class IndexBuilder:
         planned = plan(self.store, self.models, name, wanted)
         self.store.check_new(name, definition=planned.definition, dim=planned.dim)
         embedding = planned.embedding
-        shards = self.store.shards(embedding) if embedding else ()
-        before = EmbeddingTotals.of(shards, embedding)
+        before = EmbeddingTotals.of(self.store.shards(embedding) if embedding else ())
         own = (planned.embedder, wanted.dtype or DTYPES[0], wanted.workers)
         source = _Source(self.store, self.models, *own)
         of = wanted.vectors or name
@@ -219,7 +219,14 @@ class IndexBuilder:
             reached, asked = recall_of(built), asked_of(built)
             notes += (*recall_notes(self.store.folder, name, factory, reached, asked),)
         report = build_report(
-            self.store, of, built, embedded, before, notes, rebuilt=built != index
+            self.store,
+            of,
+            built,
+            embedded,
+            before,
+            notes,
+            rebuilt=built != index,
+            fitting=source.fitting,
         )
         return raise_if_failed(self.store, report, embedded.failed, unbuilt=embedded.unbuilt)
 
@@ -235,7 +242,7 @@ class IndexBuilder:
         embedding = self.store.embedding(name)
         embedder = self.models.to_fit(name, wanted.embedder)
         self._check_students(embedding)
-        before = EmbeddingTotals.of(self.store.shards(embedding), embedding)
+        before = EmbeddingTotals.of(self.store.shards(embedding))
         own = (embedder, embedding.dtype, wanted.workers)
         source = _Source(self.store, self.models, *own, refit=True)
         built, embedded = self.store.refit(
@@ -250,7 +257,14 @@ class IndexBuilder:
         if now.number != embedding.number:
             before = EmbeddingTotals()
         report = build_report(
-            self.store, name, built, embedded, before, source.notes, rebuilt=built != index
+            self.store,
+            name,
+            built,
+            embedded,
+            before,
+            source.notes,
+            rebuilt=built != index,
+            fitting=source.fitting,
         )
         half, unbuilt = self.store.is_refitting(now), embedded.unbuilt
         return raise_if_failed(self.store, report, embedded.failed, half=half, unbuilt=unbuilt)
@@ -280,6 +294,8 @@ class _Source:
     dtype: str
     executor: Executor | None = None
     refit: bool = False
+    # The seconds of the fit, if there was one.
+    fitting: float = 0.0
 
     def make(self, read: ReadContents) -> NewEmbedding:
         """Fit the embedder on the corpus if needed; return what the catalog keeps of it."""
@@ -295,11 +311,8 @@ class _Source:
             passages, folder = self.store.count_passages(), self.store.folder
             own = (passages, folder, self.executor, loaded)
             self.embedder = fitted(self.embedder, read_ones, *own)
-            attributes["fitted"] = {
-                "documents": self.store.count(),
-                "texts": next(numbers),
-                "seconds": time.perf_counter() - started,
-            }
+            attributes["fitted"] = {"documents": self.store.count(), "texts": next(numbers)}
+            self.fitting = attributes[FITTING_SECONDS] = time.perf_counter() - started
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
 

@@ -325,22 +325,18 @@ class TuneReport:
 
 @dataclass(frozen=True)
 class EmbeddingTotals:
-    """Seconds spent on a fit and on the shards of an embedding, and what was counted meanwhile."""
+    """Sums over the shards of an embedding: seconds spent, and what was counted meanwhile."""
 
-    fitting: float = 0.0
     seconds: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, shards: Sequence[ShardRow], embedding: EmbeddingRow | None) -> EmbeddingTotals:
-        """Return the sums over the shards of an embedding; zeros if there is none."""
-        if embedding is None:
-            return cls()
+    def of(cls, shards: Sequence[ShardRow]) -> EmbeddingTotals:
+        """Return the sums over some shards."""
         counts: dict[str, int] = {}
         for shard in shards:
             counts = add_reports(counts, shard.report)
-        fitting = float(fitted_counts(embedding).get("seconds", 0.0))
-        return cls(fitting, sum(shard.seconds for shard in shards), counts)
+        return cls(sum(shard.seconds for shard in shards), counts)
 
     def text_since(self, before: EmbeddingTotals) -> TextReport:
         """Return what the embedder reported on texts, less what it reported `before`."""
@@ -357,21 +353,20 @@ def build_report(
     notes: tuple[str, ...],
     *,
     rebuilt: bool,
+    fitting: float = 0.0,
 ) -> BuildReport:
     """Report on a build over the vectors of the index `of`, of which there were `before`.
 
-    `rebuilt` says whether the index was written.
+    `rebuilt` says whether the index was written; `fitting` are the seconds of a fit in this call.
     """
     embedding = store.embedding(of)
-    totals = EmbeddingTotals.of(store.shards(embedding), embedding)
-    # Another fit took another time: a refit may keep the vectors.
-    fitting = totals.fitting if totals.fitting != before.fitting else 0.0
+    totals = EmbeddingTotals.of(store.shards(embedding))
     there_before = store.count_passages() - embedded.count - embedded.failed_passages
     return BuildReport(
         name=index.name,
         embedded=embedded.count,
         already=max(0, there_before),
-        embedding_seconds=totals.seconds - before.seconds + fitting,
+        embedding_seconds=fitting + totals.seconds - before.seconds,
         indexing_seconds=index.seconds if rebuilt else 0.0,
         text=totals.text_since(EmbeddingTotals()),
         fitted_texts=fitted_counts(embedding).get("texts"),
@@ -380,11 +375,8 @@ def build_report(
     )
 
 
-def fitted_counts(embedding: EmbeddingRow) -> Mapping[str, Any]:
-    """Return how many `documents` and `texts` an embedder was fitted on, if it was fitted here.
-
-    And in how many `seconds`, with the choice of its options.
-    """
+def fitted_counts(embedding: EmbeddingRow) -> Mapping[str, int]:
+    """Return how many `documents` and `texts` an embedder was fitted on, if it was fitted here."""
     return dict(embedding.attributes.get("fitted", {}))
 
 

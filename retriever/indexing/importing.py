@@ -51,7 +51,7 @@ def import_vectors(
     new = _new_embedding(file, checked, wanted)
     definition = _definition(store, models, name, wanted, embedding, new)
     store.check_new(name, definition=definition, dim=file.dim)
-    before = EmbeddingTotals.of(store.shards(embedding) if embedding else (), embedding)
+    before = EmbeddingTotals.of(store.shards(embedding) if embedding else ())
     built, embedded = store.build(
         name,
         embedding=embedding,

@@ -11,6 +11,7 @@ from indexes.catalog.field_names import field_name
 from indexes.catalog.records import (
     ASKED,
     AUTO,
+    FITTING_SECONDS,
     IMPORTED,
     SIMILARITY,
     EmbeddingRow,
@@ -323,7 +324,8 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
     embedding = store.embedding(index.name)
     spec = shown_spec(embedding.embedder)
     counts, shards = store.counts(embedding), store.shards(embedding)
-    totals, fitted = EmbeddingTotals.of(shards, embedding), fitted_counts(embedding)
+    totals, fitted = EmbeddingTotals.of(shards), fitted_counts(embedding)
+    fitting = embedding.attributes.get(FITTING_SECONDS, 0.0)
     images = 0 if embedding.attributes.get(IMAGES) else counts.images
     sharing = [row.name for row in others if row.embedding == index.embedding]
     return IndexInfo(
@@ -343,8 +345,8 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         unfindable=store.count_passages() - counts.missing_passages - counts.rows - images,
         vectors_size=sum(shard.digest.size for shard in shards),
         structure_size=index.digest.size,
-        fitting_seconds=totals.fitting,
-        embedding_seconds=totals.fitting + totals.seconds,
+        fitting_seconds=fitting,
+        embedding_seconds=fitting + totals.seconds,
         indexing_seconds=index.seconds,
         max_length=fingerprint_parts(embedding.fingerprint).get("max_length"),
         text=totals.text_since(EmbeddingTotals()),

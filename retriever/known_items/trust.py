@@ -51,8 +51,9 @@ def trust_in(kinds: Iterable[str]) -> str:
     if found is None:
         return "How far to trust verdicts by queries of this kind was not measured."
     return (
-        f"How far to trust it: on {COLLECTIONS}, {found.confirmed} of {found.claimed} significant "
-        "differences by such queries had the same direction by people's judgments, which they "
-        f"reversed for {found.reversed} of {found.significant} (Kendall's tau {found.tau:.2f}); "
-        f"{found.same} of {found.samples} samples gave the same answer."
+        f"How far to trust it: in {found.samples} samples of such queries on {COLLECTIONS}, "
+        f"{found.confirmed} of {found.claimed} significant differences had the same direction by "
+        f"people's judgments, and of {found.significant} significant ones by these, "
+        f"{found.reversed} had the other direction (Kendall's tau {found.tau:.2f}); "
+        f"{found.same} samples gave the same answer."
     )

@@ -28,7 +28,7 @@ def test_verdicts_print_what_was_measured(name):
 def test_a_verdict_says_how_often_such_a_verdict_was_right():
     found = MEASURED[tuple(KINDS)]
     said = trust_in(reversed(list(KINDS)))
-    assert f"{found.confirmed} of {found.claimed} significant differences by such queries" in said
+    assert f"{found.confirmed} of {found.claimed} significant differences had the same" in said
     assert trust_in(["own"]) == (
         "How far to trust verdicts by queries of this kind was not measured."
     )
