@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.certificate import RESULTS, certificate, checksum, collection_folder, save
-from benchmarks.distillation.ablation import FUSED, KEPT, ablate, results
+from benchmarks.certificate import certificate, checksum, collection_folder, save
+from benchmarks.distillation.ablation import FUSED, KEPT, ablate, results, saved
 from benchmarks.distillation.tasks import BINARY, SEEDS, TASKS, TEACHER, Remembering, Task
 from retriever import Collection, ContextualEmbedder, StaticEmbedder, distill
 from retriever.training.distillation.teacher import TEXTS
@@ -86,7 +86,7 @@ def main() -> None:
     origin = certificate(**facts())
     if given.command:
         # A command's own facts are with it; the others were measured as they say.
-        origin = json.loads((RESULTS / "distilling.json").read_text())["certificate"]
+        origin = saved().get("certificate", origin)
         for task in tasks:
             place = collection_folder(f"command-{task.name}.json")
             place.write_text(json.dumps(measure_command(task, teacher)))

@@ -50,7 +50,7 @@ SETS = {
     "all": tuple(KINDS),
 }
 SEEDS = (1, 2, 3)
-# Figures of which a table shows the sum over seeds.
+# Figures of which a table shows the sum over samples.
 SUMMED = ("significant", "reversed", "contradicted", "claimed", "confirmed")
 COUNT = 300
 
@@ -77,8 +77,7 @@ def measure(data: Data, path: Path) -> None:
 
     After each set of queries, so that an interrupted call resumes.
     """
-    empty: dict[str, Any] = {"judged": {}, "made": {}, "documents": {}}
-    kept = json.loads(path.read_text()) if path.exists() else empty
+    kept = kept_in(path)
     kept["figures"] = {}
     with quality.build(collection_folder(f"known-items-{data.name}"), data, SYSTEMS) as collection:
         for name in SYSTEMS:
@@ -88,7 +87,7 @@ def measure(data: Data, path: Path) -> None:
             qrels = read_qrels(data.file(data.qrels))
             kept["judged"] = values_of(collection, queries, qrels, JUDGED_BY)
         for seed, kind in product(SEEDS, KINDS):
-            if (key := f"{kind} {seed}") not in kept["made"]:
+            if (key := f"{kind} {seed}") not in kept["documents"]:
                 some = make_queries(collection, COUNT, kinds=[kind], seed=seed)
                 first = kept["made"].get(f"{kind} {SEEDS[0]}")
                 # Where documents are few, all give their queries, whatever the seed.
@@ -100,6 +99,16 @@ def measure(data: Data, path: Path) -> None:
                 print(data.name, seed, some, flush=True)
     kept["figures"] = {name: figures(kept, kinds) for name, kinds in SETS.items()}
     path.write_text(json.dumps(kept))
+
+
+def kept_in(path: Path) -> dict[str, Any]:
+    """Return what an earlier call kept of one collection: values and documents of made queries.
+
+    Without the documents of the queries, their values are of no use.
+    """
+    empty: dict[str, Any] = {"judged": {}, "made": {}, "documents": {}}
+    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else empty
+    return kept if "documents" in kept else {**empty, "judged": kept["judged"]}
 
 
 def figures(kept: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any]]:
@@ -176,10 +185,10 @@ def main(names: Sequence[str]) -> None:
     kept = {}
     for data in COLLECTIONS:
         path = collection_folder(f"known-items-{data.name}.json")
-        if data.name in names or (not names and not path.exists()):
+        if data.name in names or (not names and not kept_in(path).get("figures")):
             measure(data, path)
         if not names:
-            kept[data.name] = json.loads(path.read_text())
+            kept[data.name] = kept_in(path)
     if names:
         return
     rows = {
@@ -193,8 +202,7 @@ def main(names: Sequence[str]) -> None:
         "systems": SYSTEMS,
         "judged_by": JUDGED_BY,
         "made_by": MADE_BY,
-        "made": f"{COUNT} queries of each set, or all that the documents give",
-        "samples": {name: len(found) for name, found in rows["all"].items()},
+        "made": f"{COUNT} queries of a kind, about as many of mixed ones, or all there are",
     }
     means = {
         name: {system: _mean(of) for system, of in values["judged"].items()}
@@ -206,7 +214,7 @@ def main(names: Sequence[str]) -> None:
 def table(kept: Mapping[str, Any]) -> str:
     """Return the results as Markdown: a row for each set of queries, columns for collections.
 
-    Kendall's tau is the mean over seeds, other figures are sums over seeds.
+    Kendall's tau is the mean over samples, other figures are sums over samples.
     """
     names = list(kept["judged"])
     titles = [f"{TITLES[name]}: tau | reversed | confirmed" for name in names]
@@ -220,9 +228,9 @@ def table(kept: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cells(of_seeds: Sequence[Mapping[str, Any]]) -> list[str]:
-    total = {name: sum(one[name] for one in of_seeds) for name in SUMMED}
-    tau = sum(one["tau"] for one in of_seeds) / len(of_seeds)
+def _cells(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    total = {name: sum(one[name] for one in samples) for name in SUMMED}
+    tau = sum(one["tau"] for one in samples) / len(samples)
     contradicted = f" ({total['contradicted']})" if total["contradicted"] else ""
     return [
         f"{tau:.2f}",

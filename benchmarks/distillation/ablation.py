@@ -264,17 +264,24 @@ def ablate(
         measure(task, teacher, labels, seeds, place_of(task))
 
 
+def saved() -> dict[str, Any]:
+    """Return the results as they were saved last; empty if they never were."""
+    place = RESULTS / "distilling.json"
+    return json.loads(place.read_text()) if place.exists() else {}
+
+
 def results() -> dict[str, Any]:
     """Return what has been measured of each task: shares of the teacher's quality by variant.
 
-    What has not been measured in this checkout stays as it is in the results.
+    What has not been measured in this checkout stays as it is in the results. Of a task of which
+    only the command was measured, there is its label, and no variant.
     """
-    place = RESULTS / "distilling.json"
-    found: dict[str, Any] = json.loads(place.read_text())["tasks"] if place.exists() else {}
+    found: dict[str, Any] = saved().get("tasks", {})
     for task in TASKS:
         command = collection_folder(f"command-{task.name}.json")
         if command.exists():
-            found.setdefault(task.name, {})["command"] = json.loads(command.read_text())
+            entry = found.setdefault(task.name, {"label": task.label, "variants": {}})
+            entry["command"] = json.loads(command.read_text())
         if not place_of(task).exists():
             continue
         measured = json.loads(place_of(task).read_text())

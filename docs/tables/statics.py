@@ -121,7 +121,7 @@ def ablation_table() -> str:
         cells, changes = list[str](), list[list[float]]()
         for task in tasks:
             rows = task["variants"]
-            if variant not in rows:
+            if not {variant, PLAIN} <= rows.keys():
                 cells.append("-")
                 continue
             seeds = len(rows[variant]["queries_only"])

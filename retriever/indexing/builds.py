@@ -280,11 +280,11 @@ def check_recall(recall: float | None) -> None:
 class BuildReport:
     """The result of a call of `build`: `embedded` passages now, `already` before, seconds now.
 
-    A document that is not split is one passage. `text` reports on the entire corpus as the embedder
-    saw it, `read` on the texts embedded now. `fitted_texts` is the number of passages that the
-    embedder was fitted on; None if it was not, or elsewhere. `notes` are the embedder's own notes,
-    if it had to be loaded (see `HasNotes`), and a warning if a structure misses many neighbors, or
-    more than the recall asked allows.
+    A document that is not split is one passage. `embedding_seconds` include the fit. `text` reports
+    on the entire corpus as the embedder saw it, `read` on the texts embedded now. `fitted_texts` is
+    the number of passages that the embedder was fitted on; None if it was not, or elsewhere.
+    `notes` are the embedder's own notes, if it had to be loaded (see `HasNotes`), and a warning if
+    a structure misses many neighbors, or more than the recall asked allows.
     """
 
     name: str

@@ -18,8 +18,9 @@ class Trust:
 
     Of `claimed` pairs of systems that differ significantly by made queries, `confirmed` have the
     same order by judgments. Of `significant` pairs by judgments, `reversed` have the other order.
-    `tau` is Kendall's, the mean over collections. Of all `samples` of queries, `same` gave the
-    answer that judgments give to whether contextual embeddings are needed.
+    `tau` is Kendall's, the mean over samples of each collection, then over collections, however few
+    queries they have; the counts are sums over all samples. Of all `samples` of queries, `same`
+    gave the answer that judgments give to whether contextual embeddings are needed.
     """
 
     tau: float

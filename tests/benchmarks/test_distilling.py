@@ -1,5 +1,6 @@
 """The ablation of distillation: its lab gives the product's table, its variants by hand."""
 
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from benchmarks.distillation import fits
+from benchmarks.distillation import ablation, fits
 from benchmarks.distillation.ablation import PLAIN, VARIANTS, Case, summed_up
 from benchmarks.distillation.fused import bm25_of, fuse, fused_scores
 from benchmarks.distillation.lab import best
 from benchmarks.distillation.tasks import Task
 from benchmarks.weightings import ADI
+from docs.tables import results as tables
+from docs.tables.statics import ablation_table, distilling_table
 from retriever import Collection, HashingEmbedder, distill
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
@@ -161,3 +164,21 @@ def test_shares_and_their_interval_by_hand():
     # A sample has none, one or both of the two queries.
     assert found["interval"] == [0.0, 1.0]
     assert RECIPE.least_gain is None
+
+
+def test_tables_leave_out_a_task_of_which_only_the_command_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "RESULTS", tmp_path)
+    monkeypatch.setattr(ablation, "collection_folder", tmp_path.joinpath)
+    assert ablation.results() == {}
+    (tmp_path / "command-adi.json").write_text('{"whole_s": 5.0}')
+    found = ablation.results()
+    assert found == {
+        "adi": {"label": "ADI, 82 documents", "variants": {}, "command": {"whole_s": 5.0}}
+    }
+    certificate = tables.result("distilling")["certificate"]
+    (tmp_path / "distilling.json").write_text(
+        json.dumps({"certificate": certificate, "tasks": found})
+    )
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert "| ADI" not in distilling_table()
+    assert ablation_table().count("\n") == 1

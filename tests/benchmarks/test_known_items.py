@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.certificate import RESULTS
-from benchmarks.known_items import SETS, compared
+from benchmarks.known_items import SETS, compared, kept_in
 from retriever.document_queries.kinds import KINDS
 from retriever.known_items.trust import MEASURED, trust_in
 
@@ -48,3 +48,15 @@ def test_orders_are_compared_as_worked_out_by_hand():
     assert (found["tau"], found["pairs"]) == (pytest.approx(1 / 3), 3)
     assert (found["significant"], found["reversed"], found["contradicted"]) == (2, 0, 0)
     assert (found["claimed"], found["confirmed"]) == (3, 2)
+
+
+def test_values_without_the_documents_of_their_queries_are_measured_again(tmp_path):
+    """Files of before documents were kept; judged values stay."""
+    path, judged = tmp_path / "kept.json", {"bm25": {"q1": 0.5}}
+    empty = {"judged": {}, "made": {}, "documents": {}}
+    assert kept_in(path) == empty
+    path.write_text(json.dumps({"judged": judged, "made": {"title 1": {}}, "figures": {"all": []}}))
+    assert kept_in(path) == {**empty, "judged": judged}
+    whole = {**empty, "judged": judged, "figures": {"all": []}}
+    path.write_text(json.dumps(whole))
+    assert kept_in(path) == whole

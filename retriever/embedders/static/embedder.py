@@ -272,9 +272,7 @@ class StaticEmbedder:
 
             choice = Choice.of_json(dict(fit.chosen))
             options = choice.options
-        wanted = options.changes_words, options.conceptor, bool(options.removed)
-        fitted_for = fit.top is not None, fit.shrinks_words, fit.common is not None
-        if options.is_auto or fitted_for != wanted:
+        if options.is_auto or not fit.suits(options):
             raise DamageError(
                 f"The stored fit was fitted for other options than those of {self.name}: "
                 f"{options.chosen()}. Build the index with --refit."

@@ -55,10 +55,19 @@ class Fit:
     common: CommonComponents | None = None
     chosen: Mapping[str, Any] | None = None
 
-    @property
-    def shrinks_words(self) -> bool:
-        """Whether the components of words are a conceptor's: removed in part."""
-        return self.top is not None and bool((self.top.shares < 1).any())
+    def suits(self, options: StaticOptions) -> bool:
+        """Whether components are there where the options remove some, of their kind, no more.
+
+        There are fewer where the table or the texts have no more directions, even none.
+        """
+        top, common = self.top, self.common
+        if (top is not None, common is not None) != (options.changes_words, options.removed > 0):
+            return False
+        if common is not None and len(common.shares) > options.removed:
+            return False
+        if top is None or options.conceptor:
+            return top is None or bool((top.shares < 1).all())
+        return len(top.shares) <= options.all_but_top and bool((top.shares == 1).all())
 
     def weigh(self, weighting: str, occurrences: Any, texts_with: Any) -> NDArray[np.float64]:
         """Return weights for these term and document frequencies."""

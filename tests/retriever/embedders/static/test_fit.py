@@ -176,6 +176,17 @@ def test_a_tiny_corpus_still_gives_vectors(path, options, corpus):
     assert np.linalg.norm(vectors, axis=1).tolist() == pytest.approx([1, 0, 0, 1])
 
 
+@pytest.mark.parametrize("options", FITTABLE)
+def test_a_fit_of_words_without_any_direction_is_read_again(tmp_path, options):
+    """Vectors of zeros have no components to remove."""
+    (tmp_path / "zeros.txt").write_text("east 0 0\nnorth 0 0\n")
+    embedder = StaticEmbedder(tmp_path / "zeros.txt", **options)
+    fitted = embedder.fitted(CORPUS)
+    again = embedder.with_parameters(fitted.parameters)
+    assert again.fingerprint == fitted.fingerprint
+    assert not again.encode_documents(["east north"]).any()
+
+
 def test_words_built_from_subwords_are_counted_and_weighted(fasttext):
     corpus = ["the unheardofword", "unheardofword of the unheardofword", "the otherunheardof"]
     embedder = StaticEmbedder(fasttext, weighting="idf")
