@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.distillation.lab import Lab, best
 from retriever import Collection
 from retriever.embedders.base import Matrix, unit
 from retriever.evaluation.significance import differences
-from retriever.indexing.info import MINMAX
+from retriever.indexing.info import CONVEX, MINMAX
 from retriever.search.fusion import DEPTH, Fusion
 
-FUSION = Fusion(MINMAX, (1.0, 1.0))
+MIN_MAX = Fusion(MINMAX, (1.0, 1.0))
+# The weights of BM25 and of vectors that are best in the mean of the six tasks.
+EXACT = Fusion(CONVEX, (0.4, 0.6))
 
 
 def fused_scores(lab: Lab, table: Matrix) -> dict[str, Any]:
     """Return the scores of a student fused with BM25, as an index `fused-fast` has them.
 
-    `fused` has nDCG@10 of the teacher fused so, and the difference of the student's queries to it.
+    `fused` has nDCG@10 of the teacher fused so, by min-max and by exact scores (`convex`), and the
+    differences of the student's queries to it: by min-max, by exact scores, and by exact scores to
+    the teacher by min-max.
     """
     words = bm25_of(lab)
     queries, documents = (
@@ -30,9 +36,7 @@ def fused_scores(lab: Lab, table: Matrix) -> dict[str, Any]:
     passages = lab.documents.vectors
     sides = queries @ passages.T, queries @ documents.T, lab.queries.vectors @ passages.T
     fast, both, teacher = (lab.quality(fuse(words, dense)) for dense in sides)
-    keys = list(map(str, range(len(fast))))
-    before, after = (dict(zip(keys, some, strict=True)) for some in (teacher, fast))
-    found = differences(before, {"fast": after})["fast"]
+    exact_fast, exact = (lab.quality(fuse(words, dense, EXACT)) for dense in sides[::2])
     return {
         **lab.scores(table),
         "queries_only": float(np.mean(fast)),
@@ -40,16 +44,23 @@ def fused_scores(lab: Lab, table: Matrix) -> dict[str, Any]:
         "per_query": [round(value, 5) for value in fast],
         "fused": {
             "teacher": float(np.mean(teacher)),
-            "difference": found.mean,
-            "low": found.low,
-            "high": found.high,
-            "p": found.p,
+            **_difference(teacher, fast),
+            "convex": {"teacher": float(np.mean(exact)), **_difference(exact, exact_fast)},
+            "convex_to_minmax": _difference(teacher, exact_fast),
         },
     }
 
 
+def _difference(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
+    """Return the mean difference of values by query, its interval and p."""
+    keys = list(map(str, range(len(before))))
+    one, other = (dict(zip(keys, some, strict=True)) for some in (before, after))
+    found = differences(one, {"other": other})["other"]
+    return {"difference": found.mean, "low": found.low, "high": found.high, "p": found.p}
+
+
 def bm25_of(lab: Lab) -> Matrix:
-    """Return BM25 scores (queries, documents) of the best `DEPTH`; others are -inf."""
+    """Return BM25 scores (queries, documents); -inf where no term is shared."""
     place = {doc_id: number for number, doc_id in enumerate(lab.doc_ids)}
     found = np.full((len(lab.queries.texts), len(place)), -np.inf, np.float32)
     with (
@@ -58,20 +69,32 @@ def bm25_of(lab: Lab) -> Matrix:
     ):
         library.add(lab.task.documents())
         library.build("bm25", lexical=True)
-        queries = dict(enumerate(lab.queries.texts))
-        answers = library.search_many(queries, index="bm25", k=DEPTH)
-        for row, hits in enumerate(answers.values()):
-            for hit in hits:
-                found[row, place[hit.doc_id]] = hit.score
+        queries = {str(row): text for row, text in enumerate(lab.queries.texts)}
+        run = library.retriever("bm25").run(queries, len(place))
+        for row, hits in run.ranking.items():
+            for doc_id, score in hits:
+                found[int(row), place[doc_id]] = score
     return found
 
 
-def fuse(words: Matrix, dense: Matrix) -> Matrix:
+def fuse(words: Matrix, dense: Matrix, fusion: Fusion = MIN_MAX) -> Matrix:
     """Return the fused scores (queries, documents) of the best `DEPTH` of both; others have 0."""
-    total = np.zeros(words.shape, np.float64)
-    for part, scores in enumerate((words, dense)):
-        top = np.array([best(row, DEPTH) for row in scores])
-        hits = np.take_along_axis(scores, top, axis=1).astype(np.float64)
-        added = FUSION.values(hits, part)
-        np.put_along_axis(total, top, np.take_along_axis(total, top, axis=1) + added, axis=1)
-    return total.astype(np.float32)
+    found = [_best(scores) for scores in (words, dense)]
+    if fusion.method == CONVEX:
+        found = [found[0] | found[1]] * 2
+        # What shares no term has a BM25 of 0.
+        words = np.where(np.isfinite(words), words, np.float32(0))
+    parts = zip(found, (words, dense), strict=True)
+    values = [
+        fusion.values(np.where(some, scores, -np.inf).astype(np.float64), part)
+        for part, (some, scores) in enumerate(parts)
+    ]
+    return np.asarray(sum(values), np.float32)
+
+
+def _best(scores: Matrix) -> NDArray[np.bool_]:
+    """Return where the best `DEPTH` finite scores of each row are."""
+    found = np.zeros(scores.shape, np.bool_)
+    for row, some in zip(found, scores, strict=True):
+        row[best(some, DEPTH)] = True
+    return found & np.isfinite(scores)

@@ -108,7 +108,8 @@ if TYPE_CHECKING:
 @click.option(
     "--method",
     shell_complete=fusion_methods,
-    help="For --fuse: rrf, reciprocal rank fusion (default), or minmax, the mean of scaled scores.",
+    help="For --fuse: rrf, reciprocal rank fusion (default); minmax, the mean of the scaled scores "
+    "of each list; or convex, with the exact scores of all that any index found.",
 )
 @click.option("--rrf-k", type=float, help="For --method rrf: the k of 1 / (k + rank). Default: 60.")
 @index_option("--cascade", "first", help="Rerank: find candidates with this index.")

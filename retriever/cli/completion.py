@@ -14,7 +14,7 @@ from click.shell_completion import get_completion_class
 from retriever.cli.output import TYPED
 from retriever.cli.running.settings import EMBEDDERS
 
-METHODS = ("rrf", "minmax")
+METHODS = ("rrf", "minmax", "convex")
 RERANKERS = ("cross-encoder", "late-interaction", "vilbert")
 # The families of ir_measures that people use, at their usual cutoffs.
 FAMILIES, CUTOFFS = ("nDCG", "R", "RR", "P", "AP"), (5, 10, 100)

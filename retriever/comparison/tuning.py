@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from indexes.images import Image
@@ -17,7 +16,9 @@ from retriever.evaluation.inputs import GivenQrels
 from retriever.evaluation.measures import canonical, evaluate, means, trec_order
 from retriever.evaluation.measures import drop_self as without_self
 from retriever.formatting import first_names
+from retriever.indexing.info import CONVEX
 from retriever.search.fusion import Fusion
+from retriever.search.hybrid import FusedFinder
 from retriever.search.queries import Query, query_text
 
 # Shares that a part may have of all weights.
@@ -28,7 +29,8 @@ LEAST_GAIN = 1e-9
 MOST_ROUNDS = 20
 
 Shares = tuple[float, ...]
-Ranking = Mapping[str, Sequence[tuple[str, float]]]
+# What a part with the weight 1 contributes to each document, by query.
+Values = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -171,11 +173,10 @@ def _with_share(weights: Shares, part: int, share: float) -> Shares:
 
 @dataclass(frozen=True)
 class _JudgedRuns:
-    """The answers of the parts of a fusion to judged queries, each found once."""
+    """What the parts of a fusion contribute for judged queries, each found once."""
 
     test_set: TestSet
-    fusion: Fusion
-    rankings: Sequence[Ranking]
+    values: Sequence[Values]
 
     @classmethod
     def of(
@@ -193,11 +194,17 @@ class _JudgedRuns:
             options["fuse"], tuple(options["weights"]), options["rrf_k"], options["depth"]
         )
         test_set = TestSet.of(collection, queries, qrels, measures=[measure], k=10, drop_self=drops)
+        asked = test_set.queries
+        if fusion.method == CONVEX:
+            return cls(test_set, _of_all_candidates(collection, name, asked, len(info.parts)))
+        alone = replace(fusion, weights=(1.0,))
         rankings = [
-            collection.retriever(part).run(test_set.queries, fusion.depth).ranking
-            for part in info.parts
+            collection.retriever(part).run(asked, fusion.depth).ranking for part in info.parts
         ]
-        return cls(test_set, fusion, rankings)
+        values = [
+            {query: _values(alone, hits) for query, hits in ranking.items()} for ranking in rankings
+        ]
+        return cls(test_set, values)
 
     @property
     def measure(self) -> str:
@@ -206,19 +213,37 @@ class _JudgedRuns:
 
     def quality(self, weights: Shares) -> float:
         """Return the mean of the measure with these weights."""
-        fusion = Fusion(self.fusion.method, weights, self.fusion.rrf_k, self.fusion.depth)
-        fused = {query: self._fused(fusion, query) for query in self.test_set.queries}
+        fused = {query: self._fused(weights, query) for query in self.test_set.queries}
         kept = without_self(fused) if self.test_set.drops else fused
         cut = {query: hits[: self.test_set.depth] for query, hits in kept.items()}
         return means(evaluate(cut, self.test_set.qrels, [self.measure]))[self.measure]
 
-    def _fused(self, fusion: Fusion, query: str) -> list[tuple[str, float]]:
+    def _fused(self, weights: Shares, query: str) -> list[tuple[str, float]]:
         """Return the fused hits of one query, best first; as `FusedFinder`, but by document id."""
         totals: dict[str, float] = {}
-        for part, ranking in enumerate(self.rankings):
-            hits = ranking[query]
-            scores: NDArray[np.float64] = np.array([[score for _, score in hits]], np.float64)
-            shares = fusion.values(scores, part)[0].tolist() if hits else []
-            for (doc_id, _), share in zip(hits, shares, strict=True):
-                totals[doc_id] = totals.get(doc_id, 0.0) + share
+        for weight, values in zip(weights, self.values, strict=True):
+            for doc_id, value in values[query].items():
+                totals[doc_id] = totals.get(doc_id, 0.0) + weight * value
         return trec_order(list(totals.items()))
+
+
+def _values(alone: Fusion, hits: Sequence[tuple[str, float]]) -> Mapping[str, float]:
+    """Return what a part contributes to the documents that it found, with the weight 1."""
+    scores = np.array([[score for _, score in hits]], np.float64)
+    values = alone.values(scores, 0)[0].tolist() if hits else []
+    return {doc_id: value for (doc_id, _), value in zip(hits, values, strict=True)}
+
+
+def _of_all_candidates(
+    collection: Collection, name: str, queries: Mapping[str, Query], parts: int
+) -> Sequence[Values]:
+    """Return what each part contributes to all candidates: the fusion where it alone counts."""
+    retriever = collection.retriever(name)
+    finder = cast(FusedFinder, retriever.finder)
+    values = []
+    for part in range(parts):
+        weights = tuple(float(part == other) for other in range(parts))
+        alone = replace(finder, fusion=replace(finder.fusion, weights=weights))
+        run = replace(retriever, finder=alone).run(queries, parts * finder.fusion.depth)
+        values.append({query: dict(hits) for query, hits in run.ranking.items()})
+    return values

@@ -39,7 +39,7 @@ from retriever.indexing.runtimes import runtime_choice
 from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.
-RRF, MINMAX = "rrf", "minmax"
+RRF, MINMAX, CONVEX = "rrf", "minmax", "convex"
 # The attribute of embedders and embeddings with the share of words out of reach.
 UNREACHABLE = "unreachable"
 CHOSEN = "chosen"
@@ -460,7 +460,7 @@ def _combination(definition: Mapping[str, Any]) -> str:
         return f"{parts[0]}, then {model} ranks its best {definition['depth']}"
     if "cascade" in definition:
         return f"{parts[0]}, then {parts[1]} ranks its best {definition['depth']}"
-    how = "reciprocal rank" if definition["fuse"] == RRF else "min-max"
+    how = {RRF: "reciprocal rank", MINMAX: "min-max", CONVEX: "exact scores"}[definition["fuse"]]
     weights = ", ".join(f"{weight:g}" for weight in definition["weights"])
     shown = "" if len(set(definition["weights"])) == 1 else f", weights {weights}"
     return f"{' + '.join(parts)}, {how}{shown}"

@@ -1,4 +1,4 @@
-"""Fusion of rankings, by reciprocal rank or min-max, and the definitions of combined indexes.
+"""Fusion of rankings, by ranks or scores, and the definitions of combined indexes.
 
 A definition is plain JSON, kept in the catalog.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import InputError, did_you_mean, pluralize
-from retriever.indexing.info import MINMAX, RRF
+from retriever.indexing.info import CONVEX, MINMAX, RRF
 
-METHODS = (RRF, MINMAX)
+METHODS = (RRF, MINMAX, CONVEX)
 RRF_K = 60
 # Beyond these, scores could coincide in single precision.
 WIDEST, FLATTEST = 1e6, 10_000
@@ -35,8 +35,10 @@ class Fusion:
     Büttcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
     Methods"). `minmax`: the weighted mean of scores, those of each part's list scaled to 0 for its
     lowest and 1 for its highest (Lee 1997, "Analyses of Multiple Evidence Combination"); equal
-    scores become 1. A part contributes 0 for a document that it did not return. Each part returns
-    `depth` documents, whatever k is.
+    scores become 1. `convex`: the same, but each part scores all candidates, also those that only
+    others returned, and 0 stays 0 unless a score is below it (Bruch, Gai and Ingber 2023, "An
+    Analysis of Fusion Functions for Hybrid Retrieval"). With the others, a part contributes 0 for a
+    document that it did not return. Each part returns `depth` documents, whatever k is.
     """
 
     method: str
@@ -51,10 +53,12 @@ class Fusion:
             ranks = np.arange(1, scores.shape[1] + 1)
             return np.where(found, self.weights[part] / (self.rrf_k + ranks), 0.0)
         share = self.weights[part] / sum(self.weights)
-        low = np.where(found, scores, np.inf).min(axis=1, initial=np.inf)[:, None]
+        # No score is below 0 in BM25, and few cosines are: then 0 is the lowest that can be.
+        lowest, equal = (0.0, 0.0) if self.method == CONVEX else (np.inf, 1.0)
+        low = np.where(found, scores, np.inf).min(axis=1, initial=lowest)[:, None]
         high = np.where(found, scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
         width = np.where(high > low, high - low, 1.0)
-        scaled = np.where(high > low, (np.where(found, scores, 0.0) - low) / width, 1.0)
+        scaled = np.where(high > low, (np.where(found, scores, 0.0) - low) / width, equal)
         return np.where(found, share * scaled, 0.0)
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from indexes.catalog.filters import Filter
 from indexes.errors import MismatchError
-from indexes.neighbors import NO_KEY, Keys, Neighbors, best
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import is_sparse
+from retriever.indexing.info import CONVEX
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import Fusion
 from retriever.search.queries import Queries
@@ -74,14 +75,29 @@ class FusedFinder(Combination):
         self._check(snapshot)
         depth = self.fusion.depth
         answers = [part.nearest(snapshot, queries, depth, where) for part in self.parts]
+        if self.fusion.method == CONVEX:
+            candidates = _each_once(snapshot, [answer.keys for answer in answers])
+            return best(candidates, self._totals(snapshot, queries, candidates), k)
         return self._fused(snapshot, answers, k)
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
         """Rank given documents by every part, and fuse those rankings."""
         self._check(snapshot)
+        if self.fusion.method == CONVEX:
+            return Neighbors(keys, self._totals(snapshot, queries, keys))
         answers = [_own_scores(part, snapshot, queries, keys) for part in self.parts]
         ordered = [best(*_without_unscored(answer), keys.shape[1]) for answer in answers]
         return _in_place(snapshot, self._fused(snapshot, ordered, keys.shape[1]), keys)
+
+    def _totals(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Matrix:
+        """Return the sum of what the parts contribute to each document; -inf if none scores it."""
+        totals = np.full(keys.shape, -np.inf)
+        for number, part in enumerate(self.parts):
+            scores = part.scores(snapshot, queries, keys).scores.astype(np.float64)
+            found = np.isfinite(scores)
+            values = self.fusion.values(scores, number)
+            totals = np.where(found, np.where(np.isfinite(totals), totals, 0.0) + values, totals)
+        return totals.astype(np.float32)
 
     def _fused(self, snapshot: Snapshot, answers: Sequence[Neighbors], k: int) -> Neighbors:
         keys = np.concatenate([answer.keys for answer in answers], axis=1)
@@ -159,6 +175,16 @@ def part_with_vectors(finder: Finder) -> str | None:
         return finder.name
     finding = finder.parts if isinstance(finder, FusedFinder) else finder.parts[:1]
     return next((name for part in finding if (name := part_with_vectors(part))), None)
+
+
+def _each_once(snapshot: Snapshot, lists: Sequence[Keys]) -> Keys:
+    """Return the documents of several lists, each by its passage in the first that has it."""
+    keys = np.concatenate(lists, axis=1)
+    documents = snapshot.documents(keys)
+    for row, of in zip(keys, documents, strict=True):
+        _, first = np.unique(of, return_index=True)
+        row[np.delete(np.arange(len(row)), first)] = NO_KEY
+    return keys
 
 
 def _own_scores(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.distillation import ablation, fits
 from benchmarks.distillation.ablation import PLAIN, VARIANTS, Case, summed_up
-from benchmarks.distillation.fused import bm25_of, fuse, fused_scores
+from benchmarks.distillation.fused import EXACT, MIN_MAX, bm25_of, fuse, fused_scores
 from benchmarks.distillation.lab import best
 from benchmarks.distillation.tasks import Task
 from benchmarks.weightings import ADI
@@ -77,17 +77,26 @@ def test_the_lab_fuses_as_the_product_does(tmp_path, case):
         library.add(DOCUMENTS)
         library.build("teacher", HashingEmbedder(64))
         library.build("bm25", lexical=True)
-        library.fuse("fused", ["bm25", "teacher"], method="minmax")
-        hits = library.search_many(queries, index="fused", k=10)
-    run = {key: [(hit.doc_id, hit.score) for hit in found] for key, found in hits.items()}
-    right = np.mean([*evaluate(run, qrels, ["nDCG@10"])["nDCG@10"].values()])
+        library.fuse("minmax", ["bm25", "teacher"], method="minmax")
+        library.fuse("convex", ["bm25", "teacher"], method="convex", weights=EXACT.weights)
+        right, hits = {}, {}
+        for name in ("minmax", "convex"):
+            run = library.retriever(name).run(queries, 10).ranking
+            hits[name] = [dict(run[key]) for key in queries]
+            right[name] = np.mean([*evaluate(run, qrels, ["nDCG@10"])["nDCG@10"].values()])
     found = fused_scores(case.lab, case.lab.start)["fused"]
-    assert found["teacher"] == pytest.approx(right)
-    assert found["low"] <= found["difference"] <= found["high"]
-    # The teacher's vectors in place of the student's: no difference.
+    assert found["teacher"] == pytest.approx(right["minmax"])
+    assert found["convex"]["teacher"] == pytest.approx(right["convex"])
+    for one in (found, found["convex"], found["convex_to_minmax"]):
+        assert one["low"] <= one["difference"] <= one["high"]
+    # The teacher's vectors in place of the student's: the scores of the product.
     words = bm25_of(case.lab)
     dense = case.lab.queries.vectors @ case.lab.documents.vectors.T
-    assert np.mean(case.lab.quality(fuse(words, dense))) == pytest.approx(right)
+    place = {doc_id: number for number, doc_id in enumerate(case.lab.doc_ids)}
+    for fusion in (MIN_MAX, EXACT):
+        for row, expected in zip(fuse(words, dense, fusion), hits[fusion.method], strict=True):
+            ours = {doc_id: row[place[doc_id]] for doc_id in expected}
+            assert ours == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_teacher_agrees_with_itself(case):

@@ -53,7 +53,7 @@ HEAVY = ("torch", "faiss", "transformers", "sentence_transformers", "gensim", "t
             ["static:", "contextual:", "elmo:", "sparse:", "hashing"],
         ),
         ("retriever build lib x --embedder co", ["contextual:"]),
-        ("retriever build lib x --fuse a --fuse b --method ", ["rrf", "minmax"]),
+        ("retriever build lib x --fuse a --fuse b --method ", ["rrf", "minmax", "convex"]),
         ("retriever compare lib -m ndcg@1", ["nDCG@10", "nDCG@100"]),
         ("retriever embedders s", ["static", "sparse"]),
         ("retriever embedders c", ["contextual", "cross-encoder"]),

@@ -13,7 +13,7 @@ TEST = ({"q1": "east", "q2": "north east"}, {"q1": {"e": 1}, "q2": {"n": 1}})
 MEASURE = "RR@10"
 
 
-@pytest.fixture(params=["rrf", "minmax"])
+@pytest.fixture(params=["rrf", "minmax", "convex"])
 def fused(compass, request):
     compass.build("bm25", lexical=True)
     compass.fuse("fused", ["half", "axes", "bm25"], method=request.param, weights=[8, 1, 1])

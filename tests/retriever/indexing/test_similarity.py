@@ -66,6 +66,7 @@ def test_fusion_and_reranking_work_on_scores_of_any_range(tmp_path, similarity):
     library = library_of(tmp_path, similarity)
     library.build("words", lexical=True)
     library.fuse("minmax", ["counts", "words"], method="minmax", weights=[3, 1])
+    library.fuse("convex", ["counts", "words"], method="convex", weights=[3, 1])
     library.cascade("reranked", "words", "counts")
     low, high = BY[similarity][-1][1], BY[similarity][0][1]
     words = dict(pairs(library.search("north east", index="words")))
@@ -75,6 +76,11 @@ def test_fusion_and_reranking_work_on_scores_of_any_range(tmp_path, similarity):
         share = 0.75 * (score - low) / (high - low)
         share += 0.25 * (words[doc_id] - least) / (most - least)
         assert scores[doc_id] == pytest.approx(share, abs=1e-5)
+    exact = dict(pairs(library.search("north east", index="convex")))
+    low, least = min(low, 0), 0
+    for doc_id, score in BY[similarity]:
+        share = 0.75 * (score - low) / (max(high, 0) - low) + 0.25 * words[doc_id] / most
+        assert exact[doc_id] == pytest.approx(share, abs=1e-5)
     first = pairs(library.search("north east", index="counts"))
     reranked = pairs(library.search("north east", index="reranked"))
     assert [score for _, score in reranked] == [score for _, score in first]

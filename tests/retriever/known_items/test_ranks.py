@@ -44,6 +44,7 @@ def built(path, documents, split=None):
     collection.build("tuned", lexical=True, k1=0.5, b=0.3, language="none")
     collection.fuse("rrf", ["bm25", "hashing"], depth=DEPTH)
     collection.fuse("minmax", ["bm25", "half"], method="minmax", depth=DEPTH)
+    collection.fuse("convex", ["bm25", "half"], method="convex", depth=DEPTH)
     collection.cascade("cascade", "bm25", "hashing", depth=DEPTH)
     collection.cascade("reverse", "hashing", "bm25", depth=DEPTH)
     collection.fuse("nested", ["cascade", "tuned"], depth=DEPTH)

@@ -60,7 +60,7 @@ def bm25(length, having, documents=5, average=7 / 5):
 
 R5, R10 = math.sqrt(5), math.sqrt(10)
 BETWEEN = (2 / R5 - 1 / R5) / (3 / R10 - 1 / R5)
-MINMAX = {"method": "minmax"}
+MINMAX, CONVEX = {"method": "minmax"}, {"method": "convex"}
 # e is 1st and 2nd, all 2nd and 1st; e was added before all.
 TIE = {"e": 1 / 61 + 1 / 62, "all": 1 / 62 + 1 / 61}
 FUSIONS = {
@@ -85,6 +85,22 @@ FUSIONS = {
     ),
     # Equal scores count fully. bm25 has fog alone; half does not know it, which counts 0.
     "bm25 half minmax": (MINMAX, "fog", {"fog": 0.5}),
+    # As shares of the best: axes e 1, all sqrt(3)/2, u 1/2, n 0. half: all 1, e, u; never n.
+    "axes half convex": (
+        *(CONVEX, EAST),
+        {
+            "e": (1 + 2 * math.sqrt(2) / 3) / 2,
+            "all": (math.sqrt(3) / 2 + 1) / 2,
+            "u": (1 / 2 + math.sqrt(2) / 3) / 2,
+            "n": 0.0,
+        },
+    ),
+    # axes finds e alone, half all alone; each scores both.
+    "axes half convex depth 1": (
+        *({**CONVEX, "depth": 1, "weights": [3, 1]}, EAST),
+        {"e": (3 + 2 * math.sqrt(2) / 3) / 4, "all": (3 * math.sqrt(3) / 2 + 1) / 4},
+    ),
+    "bm25 half convex": (CONVEX, "fog", {"fog": 0.5}),
 }
 
 
@@ -150,14 +166,20 @@ def mixed(tmp_path_factory):
         collection.build("bm25", lexical=True)
         collection.fuse("rrf", ["bm25", "wide"], depth=DEPTH, weights=[1, 2])
         collection.fuse("mean", ["bm25", "narrow"], method="minmax", depth=DEPTH, weights=[3, 1])
+        collection.fuse("exact", ["bm25", "wide"], method="convex", depth=DEPTH, weights=[3, 1])
         collection.cascade("cascade", "bm25", "wide", depth=DEPTH)
         collection.cascade("words", "narrow", "bm25", depth=DEPTH)
         collection.fuse("of-cascades", ["cascade", "words", "narrow"], depth=DEPTH)
         collection.cascade("of-fusions", "mean", "rrf", depth=DEPTH)
+        collection.cascade("by-exact", "mean", "exact", depth=DEPTH)
+        collection.fuse("of-exact", ["exact", "words"], method="convex", depth=DEPTH)
         yield collection
 
 
-COMBINED = ("rrf", "mean", "cascade", "words", "of-cascades", "of-fusions")
+COMBINED = (
+    *("rrf", "mean", "exact", "cascade", "words"),
+    *("of-cascades", "of-fusions", "by-exact", "of-exact"),
+)
 texts = st.lists(st.sampled_from([*VOCABULARY, "unknown"]), min_size=1, max_size=5).map(" ".join)
 
 
@@ -176,6 +198,18 @@ def by_score(lists, weights):
         for doc_id, score in found:
             width = max(scores) - min(scores)
             scaled = (score - min(scores)) / width if width else 1.0
+            counts[doc_id] += weight / sum(weights) * scaled
+    return counts
+
+
+def by_exact_scores(candidates, scores_of_each, weights):
+    """`scores_of_each` have what a part gives documents; others it cannot score."""
+    counts = dict.fromkeys(candidates, 0.0)
+    for weight, scores in zip(weights, scores_of_each, strict=True):
+        some = {doc_id: scores[doc_id] for doc_id in candidates if doc_id in scores}
+        low, high = min([0.0, *some.values()]), max([0.0, *some.values()])
+        for doc_id, score in some.items():
+            scaled = (score - low) / (high - low) if high > low else 0.0
             counts[doc_id] += weight / sum(weights) * scaled
     return counts
 
@@ -231,6 +265,19 @@ def test_a_fusion_that_reranks_ranks_the_candidates_among_themselves(mixed, text
         for name in ("bm25", "wide")
     )
     same(answer(mixed, text, "of-fusions", 99), by_rank([words, near], [1, 2]))
+
+
+@given(text=texts)
+@settings(max_examples=examples(25), deadline=None)
+def test_every_part_scores_every_candidate_of_a_convex_fusion(mixed, text):
+    every = [f"d{number}" for number in range(len(corpus()))]
+    words = {**dict.fromkeys(every, 0.0), **dict(answer(mixed, text, "bm25", 120))}
+    near = cosines(text, every)
+    found = {doc_id for part in ("bm25", "wide") for doc_id in ids(mixed, text, part, DEPTH)}
+    same(answer(mixed, text, "exact", 99), by_exact_scores(found, [words, near], [3, 1]))
+    order = ids(mixed, text, "mean", DEPTH)
+    expected = by_exact_scores(order, [words, near], [3, 1])
+    same(answer(mixed, text, "by-exact", 99), expected, order)
 
 
 @given(
@@ -485,8 +532,8 @@ RANGE = "expected numbers from 0.000001 to 1000000."
         ({"parts": ["axes"]}, "A fusion needs at least two indexes: --fuse A --fuse B."),
         ({"parts": "axes"}, "The parts are one text, 'axes'; expected a list of names."),
         ({"parts": ["axes", "axes"]}, "An index is named twice: axes, axes."),
-        ({"method": "sum"}, "Unknown fusion method 'sum'; expected one of: rrf, minmax."),
-        ({"method": ""}, "Unknown fusion method ''; expected one of: rrf, minmax."),
+        ({"method": "sum"}, "Unknown fusion method 'sum'; expected one of: rrf, minmax, convex."),
+        ({"method": ""}, "Unknown fusion method ''; expected one of: rrf, minmax, convex."),
         ({"weights": [1]}, "The fusion has 1 weight for 2 indexes; give one each."),
         ({"weights": [0, 1]}, "The weights are [0, 1]; expected numbers above 0."),
         ({"weights": ["a", 1]}, "The weights are ['a', 1]; expected numbers above 0."),

@@ -26,6 +26,7 @@ def colors(tmp_path):
         collection.build("words", HashingEmbedder())
         collection.build("bm25", lexical=True)
         collection.fuse("both", ["colors", "bm25"])
+        collection.fuse("exact", ["colors", "bm25"], method="convex")
         collection.cascade("checked", "bm25", "colors")
         yield collection
 
@@ -44,8 +45,9 @@ def test_texts_and_images_are_asked_together(colors):
     assert [hits[0].doc_id for hits in found] == ["sea", "leaf", "leaf"]
 
 
-def test_bm25_adds_nothing_to_a_fusion_and_says_so(colors):
-    hits = colors.search(image=picture(BLUE), index="both", k=1)
+@pytest.mark.parametrize("fusion", ["both", "exact"])
+def test_bm25_adds_nothing_to_a_fusion_and_says_so(colors, fusion):
+    hits = colors.search(image=picture(BLUE), index=fusion, k=1)
     assert [hit.doc_id for hit in hits] == ["sea"]
     assert hits.notes == ("bm25 encodes only text: it finds nothing for the image 'image'.",)
 

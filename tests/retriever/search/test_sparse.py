@@ -108,9 +108,11 @@ def test_it_is_a_part_of_fusions_cascades_and_comparisons(terms):
     terms.build("bm25", lexical=True)
     terms.fuse("both", ["terms", "bm25"])
     terms.fuse("scores", ["terms", "bm25"], method="minmax")
+    terms.fuse("exact", ["terms", "bm25"], method="convex")
     terms.cascade("again", "bm25", "terms")
     assert set(ids(terms.search("north", index="both"))) == {"n", "nn", "mix"}
     assert ids(terms.search("fog", index="scores")) == ["fog"]
+    assert ids(terms.search("fog", index="exact")) == ["fog"]
     assert ids(terms.search("north", index="again"))[0] == "nn"
     made = compare(terms, ["terms", "bm25"], {"1": "up"}, {"1": {"mix": 1}})
     row = made.rows["terms"]
