@@ -35,6 +35,7 @@ STATIC = ("build", "--embedder", "static:glove-6b-50d", "-o", "weighting")
 MORE_RECIPES = {
     "glove-sif": (*STATIC, "sif", "-o", "components", "1"),
     "glove-tfidf": (*STATIC, "idf"),
+    "fused": ("build", "--fuse", "bm25", "--fuse", "minilm", "--method", "minmax"),
     "fused-glove": ("build", "--fuse", "bm25", "--fuse", "glove-sif", "--method", "minmax"),
 }
 WITHOUT = ("hashing", "glove", "glove-sif", "glove-tfidf", "bm25", "fused-glove")

@@ -42,8 +42,14 @@ RECIPES = {
     "student": ("distill", "--teacher", "minilm"),
     "fast": ("build", "--vectors", "minilm", "--queries-by", "student"),
     "bm25": ("build", "--lexical"),
-    "fused": ("build", "--fuse", "bm25", "--fuse", "minilm", "--method", "minmax"),
-    "fused-fast": ("build", "--fuse", "bm25", "--fuse", "fast", "--method", "minmax"),
+    "fused": (
+        *("build", "--fuse", "bm25=0.4", "--fuse", "minilm=0.6"),
+        *("--method", "convex"),
+    ),
+    "fused-fast": (
+        *("build", "--fuse", "bm25=0.4", "--fuse", "fast=0.6"),
+        *("--method", "convex"),
+    ),
     "cascaded": ("build", "--cascade", "bm25", "--rerank", "minilm", "--depth", "100"),
     "student-cascaded": ("build", "--cascade", "student", "--rerank", "minilm", "--depth", "100"),
 }

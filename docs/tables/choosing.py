@@ -22,8 +22,8 @@ SYSTEMS = {
     ),
     "minilm": ("contextual, MiniLM", "--embedder contextual:all-MiniLM-L6-v2"),
     "minilm-int8": ("contextual, 8 bits", "... -o precision int8"),
-    "fused-fast": ("BM25 + fast", "--fuse bm25 --fuse fast --method minmax"),
-    "fused": ("BM25 + MiniLM", "--fuse bm25 --fuse minilm --method minmax"),
+    "fused-fast": ("BM25 + fast", "--fuse bm25=0.4 --fuse fast=0.6 --method convex"),
+    "fused": ("BM25 + MiniLM", "--fuse bm25=0.4 --fuse minilm=0.6 --method convex"),
 }
 MEASURE = "nDCG@10"
 BASELINE = "bm25"

@@ -15,7 +15,7 @@ from benchmarks.distillation.lab import best
 from benchmarks.distillation.tasks import Task
 from benchmarks.weightings import ADI
 from docs.tables import results as tables
-from docs.tables.statics import ablation_table, distilling_table
+from docs.tables.statics import ablation_table, distilling_table, fused_table
 from retriever import Collection, HashingEmbedder, distill
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
@@ -189,5 +189,5 @@ def test_tables_leave_out_a_task_of_which_only_the_command_was_measured(tmp_path
         json.dumps({"certificate": certificate, "tasks": found})
     )
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    assert "| ADI" not in distilling_table()
+    assert "| ADI" not in distilling_table() + fused_table()
     assert ablation_table().count("\n") == 1
