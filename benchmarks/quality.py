@@ -88,6 +88,7 @@ def build(
 ) -> Collection:
     """Return a collection with some systems, in a folder that may have some of them already.
 
+    A fusion or cascade that is there is compared with its recipe: `MismatchError` if it is another.
     `options` are additional options of some systems. With `apart`, each is built by the command in
     a separate process, so that the memory of one is not counted for another.
     """
@@ -95,8 +96,8 @@ def build(
         collection.add(data.file("corpus.jsonl"))
         missing = set(systems) - set(collection.index_names())
     for name in systems:
-        if name in missing:
-            verb, *recipe = RECIPES[name]
+        verb, *recipe = RECIPES[name]
+        if name in missing or {"--fuse", "--cascade"} & {*recipe}:
             command = [str(folder), name, *recipe, *options.get(name, ())]
             if apart:
                 subprocess.run([sys.executable, "-m", "retriever", verb, *command], check=True)

@@ -188,7 +188,8 @@ class Building(Updates):
         Each part returns `depth` documents, whatever k is.
 
         Raises:
-            InputError: fewer than two parts, an unknown method, or invalid weights or depth.
+            InputError: fewer than two parts, an unknown method, or invalid weights or depth; or a
+                part ranks by a model and the method is `convex`.
             UnknownNameError: a part does not exist.
             MismatchError: a different index of that name exists.
         """

@@ -173,7 +173,7 @@ def _with_share(weights: Shares, part: int, share: float) -> Shares:
 
 @dataclass(frozen=True)
 class _JudgedRuns:
-    """What the parts of a fusion contribute for judged queries, each found once."""
+    """What the parts of a fusion contribute to what they find for judged queries."""
 
     test_set: TestSet
     values: Sequence[Values]
@@ -240,10 +240,12 @@ def _of_all_candidates(
     """Return what each part contributes to all candidates: the fusion where it alone counts."""
     retriever = collection.retriever(name)
     finder = cast(FusedFinder, retriever.finder)
-    values = []
+    alone = []
     for part in range(parts):
         weights = tuple(float(part == other) for other in range(parts))
-        alone = replace(finder, fusion=replace(finder.fusion, weights=weights))
-        run = replace(retriever, finder=alone).run(queries, parts * finder.fusion.depth)
-        values.append({query: dict(hits) for query, hits in run.ranking.items()})
-    return values
+        fusion = replace(finder.fusion, weights=weights)
+        alone.append(replace(retriever, finder=replace(finder, fusion=fusion)))
+    most = parts * finder.fusion.depth
+    encoded, run = alone[0].encode_and_run(queries, most)
+    runs = [run, *(one.rank(list(queries), encoded, most) for one in alone[1:])]
+    return [{query: dict(hits) for query, hits in run.ranking.items()} for run in runs]

@@ -56,7 +56,15 @@ from retriever.indexing.builds import (
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.importing import import_vectors
-from retriever.indexing.info import CHOSEN, IMAGES, UNREACHABLE, asked_of, recall_notes, recall_of
+from retriever.indexing.info import (
+    CHOSEN,
+    CONVEX,
+    IMAGES,
+    UNREACHABLE,
+    asked_of,
+    recall_notes,
+    recall_of,
+)
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.indexing.workers import (
     DocumentEncoder,
@@ -122,8 +130,24 @@ class IndexBuilder:
         self.store.check_new(name)
         if len(set(parts)) < len(parts):
             raise InputError(f"An index is named twice: {', '.join(parts)}.")
+        if definition.get("fuse") == CONVEX:
+            self._check_scores_all(parts)
         self.store.combine(name, parts, definition)
         return BuildReport(name, already=self.store.count_passages())
+
+    def _check_scores_all(self, parts: Sequence[str]) -> None:
+        """Raise `InputError` if one of the parts, at any depth, scores documents by a model."""
+        for name in parts:
+            index = self.store.index(name)
+            if RERANKER in index.definition:
+                raise InputError(
+                    f"'{name}' ranks by a model that reads each text, and in a convex fusion every "
+                    "part scores all candidates. Fuse by rrf or minmax, or rerank what the fusion "
+                    "finds."
+                )
+            # The second part of a cascade gives its scores.
+            scoring = index.parts[-1:] if "cascade" in index.definition else index.parts
+            self._check_scores_all(scoring)
 
     def rerank(
         self, name: str, first: str, reranker: Reranker, definition: Mapping[str, Any]

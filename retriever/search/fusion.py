@@ -36,9 +36,10 @@ class Fusion:
     Methods"). `minmax`: the weighted mean of scores, those of each part's list scaled to 0 for its
     lowest and 1 for its highest (Lee 1997, "Analyses of Multiple Evidence Combination"); equal
     scores become 1. `convex`: the same, but each part scores all candidates, also those that only
-    others returned, and 0 stays 0 unless a score is below it (Bruch, Gai and Ingber 2023, "An
-    Analysis of Fusion Functions for Hybrid Retrieval"). With the others, a part contributes 0 for a
-    document that it did not return. Each part returns `depth` documents, whatever k is.
+    others returned, and 0 is always among the scores that are scaled, so that those of BM25 become
+    shares of the highest (Bruch, Gai and Ingber 2023, "An Analysis of Fusion Functions for Hybrid
+    Retrieval"). With the others, a part contributes 0 for a document that it did not return. Each
+    part returns `depth` documents, whatever k is.
     """
 
     method: str
@@ -47,16 +48,19 @@ class Fusion:
     depth: int = DEPTH
 
     def values(self, scores: Values, part: int) -> Values:
-        """Return the contribution of each hit of a part: (n, m), best first; -inf is no hit."""
+        """Return what a part contributes to each document, by its scores (n, m) of n queries.
+
+        -inf is no score, and contributes 0. For `rrf` the scores are in descending order.
+        """
         found = np.isfinite(scores)
         if self.method == RRF:
             ranks = np.arange(1, scores.shape[1] + 1)
             return np.where(found, self.weights[part] / (self.rrf_k + ranks), 0.0)
         share = self.weights[part] / sum(self.weights)
-        # No score is below 0 in BM25, and few cosines are: then 0 is the lowest that can be.
-        lowest, equal = (0.0, 0.0) if self.method == CONVEX else (np.inf, 1.0)
-        low = np.where(found, scores, np.inf).min(axis=1, initial=lowest)[:, None]
-        high = np.where(found, scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
+        # No score is below 0 in BM25, and few cosines are: 0 is the lowest that can be expected.
+        bound, equal = (0.0, 0.0) if self.method == CONVEX else (np.inf, 1.0)
+        low = np.where(found, scores, np.inf).min(axis=1, initial=bound)[:, None]
+        high = np.where(found, scores, -np.inf).max(axis=1, initial=-bound)[:, None]
         width = np.where(high > low, high - low, 1.0)
         scaled = np.where(high > low, (np.where(found, scores, 0.0) - low) / width, equal)
         return np.where(found, share * scaled, 0.0)

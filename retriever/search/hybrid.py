@@ -90,14 +90,13 @@ class FusedFinder(Combination):
         return _in_place(snapshot, self._fused(snapshot, ordered, keys.shape[1]), keys)
 
     def _totals(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Matrix:
-        """Return the sum of what the parts contribute to each document; -inf if none scores it."""
-        totals = np.full(keys.shape, -np.inf)
+        """Return the sum of what the parts contribute; -inf for what none could have found."""
+        totals, found = np.zeros(keys.shape), np.zeros(keys.shape, bool)
         for number, part in enumerate(self.parts):
             scores = part.scores(snapshot, queries, keys).scores.astype(np.float64)
-            found = np.isfinite(scores)
-            values = self.fusion.values(scores, number)
-            totals = np.where(found, np.where(np.isfinite(totals), totals, 0.0) + values, totals)
-        return totals.astype(np.float32)
+            totals += self.fusion.values(scores, number)
+            found |= _could_find(part, scores)
+        return np.where(found, totals, -np.inf).astype(np.float32)
 
     def _fused(self, snapshot: Snapshot, answers: Sequence[Neighbors], k: int) -> Neighbors:
         keys = np.concatenate([answer.keys for answer in answers], axis=1)
@@ -190,10 +189,17 @@ def _each_once(snapshot: Snapshot, lists: Sequence[Keys]) -> Keys:
 def _own_scores(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
     """Return a part's scores of given documents, for those that it could have found itself."""
     found = part.scores(snapshot, queries, keys)
-    if not (isinstance(part, LexicalFinder) or _by_terms(part)):
-        return found
-    # BM25 and sparse vectors find no document without a shared term: it has no rank.
-    return Neighbors(found.keys, np.where(found.scores > 0, found.scores, -np.inf))
+    own = np.where(_could_find(part, found.scores), found.scores, -np.inf)
+    return Neighbors(found.keys, own)
+
+
+def _could_find(part: Finder, scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which documents a part could have found itself, by its scores of them."""
+    found: NDArray[np.bool_] = np.isfinite(scores)
+    if isinstance(part, LexicalFinder) or _by_terms(part):
+        # BM25 and sparse vectors find no document without a shared term: it has no rank.
+        found &= scores > 0
+    return found
 
 
 def _by_terms(part: Finder) -> bool:

@@ -65,6 +65,11 @@ class Fit:
             return False
         if common is not None and len(common.shares) > options.removed:
             return False
+        # Of one component, the share is the whole by either method.
+        if common is not None and len(common.shares) > 1:
+            weighted = bool((common.shares < 1).any())
+            if weighted != (options.weighting == "usif"):
+                return False
         if top is None or options.conceptor:
             return top is None or bool((top.shares < 1).all())
         return len(top.shares) <= options.all_but_top and bool((top.shares == 1).all())

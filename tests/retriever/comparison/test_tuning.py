@@ -5,7 +5,7 @@ import pytest
 from indexes.errors import InputError
 from retriever import compare
 from retriever.comparison.tuning import tune_fusion
-from tests.support.toy import refused
+from tests.support.toy import Axes, refused
 
 # `axes` answers both queries, `half` only the second.
 TRAIN = ({"t1": "north", "t2": "up"}, {"t1": {"n": 1}, "t2": {"u": 1}})
@@ -33,6 +33,35 @@ def test_values_before_and_after_are_those_that_compare_computes(fused):
     before = fused.index_info("fused").options
     assert options["weights"] == list(found.weights)
     assert {**options, "weights": 0} == {**before, "weights": 0}
+
+
+@pytest.mark.parametrize("method", ["minmax", "convex"])
+@pytest.mark.parametrize("drop_self", [False, True])
+def test_values_are_those_of_a_depth_below_the_number_of_documents(compass, method, drop_self):
+    compass.fuse("fused", ["half", "axes"], method=method, depth=2)
+    queries = {"e": "up east", "n": "north east", "other": "up"}
+    qrels = {"e": {"e": 2, "all": 1}, "n": {"all": 1}, "other": {"u": 1}}
+    options = {"drop_self": drop_self}
+    found = tune_fusion(compass, "fused", queries, qrels, measure="nDCG@3", **options)
+    found.save(compass, "tuned")
+    names = ["fused", "tuned"]
+    made = compare(compass, names, queries, qrels, measures=["nDCG@3"], **options)
+    assert list(found.train) == pytest.approx([row["nDCG@3"] for row in made.rows.values()])
+
+
+def test_queries_are_encoded_once(compass):
+    encoded = []
+
+    class Counting(Axes):
+        def encode_queries(self, texts):
+            encoded.extend(texts)
+            return super().encode_queries(texts)
+
+    compass.build("counting", Counting("counting", words=("up", "north")))
+    compass.fuse("fused", ["axes", "counting"], method="convex")
+    encoded.clear()
+    tune_fusion(compass, "fused", *TRAIN, measure=MEASURE)
+    assert sorted(encoded) == sorted(TRAIN[0].values())
 
 
 def test_the_training_measure_never_falls(fused):

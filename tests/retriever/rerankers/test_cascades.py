@@ -122,10 +122,20 @@ def test_a_cascade_is_part_of_others_and_of_a_comparison(pictures, text_model):
     pictures.cascade("x", "bm25", rerank=f"cross-encoder:{text_model}")
     pictures.fuse("both", ["bm25", "x"])
     pictures.cascade("again", "x", "bm25")
+    says = "^'x' ranks by a model that reads each text, and in a convex fusion"
+    for part in ("x", "both"):
+        refused(InputError, says, pictures.fuse, "exact", ["bm25", part], method="convex")
+    pictures.fuse("of-again", ["again", "both"])
     query = "cat grass"
     assert {hit.doc_id for hit in pictures.search(query, index="both")} == {"b", "c", "d", "e"}
     by_words = pictures.search(query, index="bm25")
     same(ranked(pictures.search(query, index="again")), ranked(by_words))
+    # The scores of such a cascade are those of its second part.
+    pictures.cascade("words-last", "bm25", "again")
+    pictures.build("b2", lexical=True)
+    pictures.fuse("exact", ["b2", "again"], method="convex")
+    shares = [(doc_id, score / by_words[0].score) for doc_id, score in ranked(by_words)]
+    same(ranked(pictures.search(query, index="exact")), shares)
     made = compare(pictures, ["bm25", "x"], {"1": query}, {"1": {"c": 1}})
     assert made.rows["x"].kind == "cascaded"
     assert made.rows["x"].latency.total.p50 > 0

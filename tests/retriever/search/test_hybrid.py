@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError, RetrieverError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, Words
+from retriever.search.fusion import Fusion
 from tests.support.commands import fail, misuse, objects, printed_error, succeed
 from tests.support.fresh import printed_by
 from tests.support.laws import examples
@@ -52,10 +53,10 @@ def close(pairs):
     return [(doc_id, pytest.approx(score, abs=1e-6)) for doc_id, score in pairs]
 
 
-def bm25(length, having, documents=5, average=7 / 5):
-    """BM25 of a document that has the query's only word once, as `having` documents do."""
+def bm25(length, having, documents=5, average=7 / 5, times=1):
+    """BM25 of a document that has the query's only word some times; `having` documents have it."""
     idf = math.log(1 + (documents - having + 0.5) / (having + 0.5))
-    return round(idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / average)), 4)
+    return round(idf * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * length / average)), 4)
 
 
 R5, R10 = math.sqrt(5), math.sqrt(10)
@@ -138,9 +139,27 @@ def test_a_fusion_that_reranks_gives_no_bm25_rank_to_documents_without_a_shared_
     collection.build("bm25", lexical=True)
     collection.fuse("fused", ["bm25", "axes"], weights=[10, 1], rrf_k=1)
     collection.cascade("again", "axes", "fused")
+    collection.build("twin", lexical=True)
+    collection.fuse("words", ["twin", "bm25"], method="convex")
+    collection.fuse("nested", ["words", "axes"], weights=[10, 1], rrf_k=1)
+    collection.cascade("nested-again", "axes", "nested")
     text = "here east"
-    assert ids(collection, text, "fused", 3) == ["near", "far", "no0"]
-    assert answer(collection, text, "again", 42) == answer(collection, text, "fused", 42)
+    for fused, again in (("fused", "again"), ("nested", "nested-again")):
+        assert ids(collection, text, fused, 3) == ["near", "far", "no0"]
+        assert answer(collection, text, again, 42) == answer(collection, text, fused, 42)
+
+
+def test_scores_are_scaled_from_0_or_the_lowest_below_it():
+    nothing = -math.inf
+    scores = [[4, 1, 0, nothing], [3, -1, 1, nothing], [-1, -4, nothing, -2], [0, 0, nothing, 0]]
+    found = Fusion("convex", (1.0, 3.0)).values(np.array(scores, float), 1) / 0.75
+    assert found.tolist() == pytest.approx(
+        np.array([[1, 0.25, 0, 0], [1, 0, 0.5, 0], [0.75, 0, 0, 0.5], [0, 0, 0, 0]])
+    )
+    found = Fusion("minmax", (1.0, 3.0)).values(np.array(scores, float), 1) / 0.75
+    assert found.tolist() == pytest.approx(
+        np.array([[1, 0.25, 0, 0], [1, 0, 0.5, 0], [1, 0, 0, 2 / 3], [1, 1, 0, 1]])
+    )
 
 
 VOCABULARY = [f"w{n}" for n in range(60)]
@@ -153,6 +172,9 @@ def corpus(seed=7, size=120):
         Document(f"d{n}", " ".join(draw.choices(VOCABULARY, k=draw.randint(1, 8))), "", {"n": n})
         for n in range(size)
     ]
+
+
+EVERY = [document.doc_id for document in corpus()]
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +195,22 @@ def mixed(tmp_path_factory):
         collection.cascade("of-fusions", "mean", "rrf", depth=DEPTH)
         collection.cascade("by-exact", "mean", "exact", depth=DEPTH)
         collection.fuse("of-exact", ["exact", "words"], method="convex", depth=DEPTH)
+        collection.build("graph", vectors="wide", ann="HNSW8")
+        collection.build("codes", vectors="wide", ann="SQ8")
+        collection.build("halves", HashingEmbedder(), dtype="float16")
+        for name in ("graph", "codes", "halves"):
+            parts, weights = ["bm25", name, "narrow"], [3, 2, 1]
+            options = {"method": "convex", "weights": weights, "depth": DEPTH}
+            collection.fuse(f"of-{name}", parts, **options)
+        collection.fuse("mixed", ["exact", "narrow"], method="minmax", depth=DEPTH)
+        collection.cascade("by-mixed", "mean", "mixed", depth=DEPTH)
         yield collection
 
 
 COMBINED = (
     *("rrf", "mean", "exact", "cascade", "words"),
     *("of-cascades", "of-fusions", "by-exact", "of-exact"),
+    *("of-graph", "of-codes", "of-halves", "mixed", "by-mixed"),
 )
 texts = st.lists(st.sampled_from([*VOCABULARY, "unknown"]), min_size=1, max_size=5).map(" ".join)
 
@@ -235,21 +267,22 @@ def test_fusions_follow_their_formulas(mixed, text):
     same(answer(mixed, text, "of-cascades", 99), by_rank(parts))
 
 
-def cosines(text, doc_ids):
-    made = HashingEmbedder()
+def cosines(text, doc_ids, **options):
+    made = HashingEmbedder(**options)
     known = {document.doc_id: document.text for document in corpus()}
     vectors = made.encode_documents([known[doc_id] for doc_id in doc_ids]).astype(np.float64)
     (query,) = made.encode_queries([text])
     found = zip(doc_ids, vectors, strict=True)
-    return {doc_id: float(vector @ query) for doc_id, vector in found if vector.any()}
+    # Nothing is scored by a vector of zeros: one of no known words, or whose hashes cancel out.
+    scores = {doc_id: float(vector @ query) for doc_id, vector in found if vector.any()}
+    return scores if query.any() else {}
 
 
 @given(text=texts)
 @settings(max_examples=examples(20), deadline=None)
 def test_a_cascade_scores_the_candidates_of_the_first_by_the_second(mixed, text):
     candidates = ids(mixed, text, "bm25", DEPTH)
-    expected = cosines(text, candidates) if HashingEmbedder().encode_queries([text]).any() else {}
-    same(answer(mixed, text, "cascade", 99), expected, candidates)
+    same(answer(mixed, text, "cascade", 99), cosines(text, candidates), candidates)
     every = dict(answer(mixed, text, "bm25", 120))
     near = ids(mixed, text, "narrow", DEPTH)
     found = answer(mixed, text, "words", 99)
@@ -270,14 +303,33 @@ def test_a_fusion_that_reranks_ranks_the_candidates_among_themselves(mixed, text
 @given(text=texts)
 @settings(max_examples=examples(25), deadline=None)
 def test_every_part_scores_every_candidate_of_a_convex_fusion(mixed, text):
-    every = [f"d{number}" for number in range(len(corpus()))]
-    words = {**dict.fromkeys(every, 0.0), **dict(answer(mixed, text, "bm25", 120))}
-    near = cosines(text, every)
+    words = {**dict.fromkeys(EVERY, 0.0), **dict(answer(mixed, text, "bm25", 120))}
+    near = cosines(text, EVERY)
     found = {doc_id for part in ("bm25", "wide") for doc_id in ids(mixed, text, part, DEPTH)}
     same(answer(mixed, text, "exact", 99), by_exact_scores(found, [words, near], [3, 1]))
     order = ids(mixed, text, "mean", DEPTH)
     expected = by_exact_scores(order, [words, near], [3, 1])
     same(answer(mixed, text, "by-exact", 99), expected, order)
+    # A cascade by a fusion of which one part is such a fusion.
+    parts = expected, cosines(text, order, dim=16)
+    assert dict(answer(mixed, text, "by-mixed", 99)) == pytest.approx(
+        dict(by_score([list(part.items()) for part in parts], [1, 1])), abs=1e-6
+    )
+
+
+@given(text=texts)
+@settings(max_examples=examples(20), deadline=None)
+def test_a_convex_fusion_scores_exactly_what_any_structure_found(mixed, text):
+    words = {**dict.fromkeys(EVERY, 0.0), **dict(answer(mixed, text, "bm25", 120))}
+    narrow = cosines(text, EVERY, dim=16)
+    for name in ("graph", "codes", "halves"):
+        parts = ("bm25", name, "narrow")
+        found = {doc_id for part in parts for doc_id in ids(mixed, text, part, DEPTH)}
+        near = cosines(text, EVERY)
+        if name == "halves":
+            near = dict(answer(mixed, text, name, 120))
+        expected = by_exact_scores(found, [words, near, narrow], [3, 2, 1])
+        assert dict(answer(mixed, text, f"of-{name}", 99)) == pytest.approx(expected, abs=1e-6)
 
 
 @given(
@@ -315,6 +367,15 @@ def test_a_filter_applies_to_every_part(mixed, text, name, most):
     if name == "rrf":
         lists = [answer(mixed, text, part, DEPTH, where) for part in ("bm25", "wide")]
         same(found, by_rank(lists, [1, 2]))
+    if name == "exact":
+        words, near = (
+            {doc_id: score for doc_id, score in pairs if int(doc_id[1:]) < most}
+            for pairs in (answer(mixed, text, "bm25", 120), cosines(text, EVERY).items())
+        )
+        lists = [ids(mixed, text, part, DEPTH, where) for part in ("bm25", "wide")]
+        candidates = {doc_id for one in lists for doc_id in one}
+        words = {**dict.fromkeys(candidates, 0.0), **words}
+        same(found, by_exact_scores(candidates, [words, near], [3, 1]))
     if name == "cascade":
         assert {d for d, _ in found} <= set(ids(mixed, text, "bm25", DEPTH, where))
 
@@ -370,6 +431,7 @@ def mixed_split(tmp_path_factory):
         collection.build("bm25", lexical=True)
         collection.fuse("rrf", ["bm25", "wide"], depth=DEPTH)
         collection.fuse("mean", ["bm25", "wide"], method="minmax", weights=[1, 2], depth=DEPTH)
+        collection.fuse("exact", ["wide", "bm25"], method="convex", weights=[1, 2], depth=DEPTH)
         collection.cascade("vectors", "bm25", "wide", depth=DEPTH)
         collection.cascade("words", "wide", "bm25", depth=DEPTH)
         yield collection
@@ -381,6 +443,10 @@ def test_split_documents_are_combined_as_the_formulas_say(mixed_split, text):
     deep = {name: answer(mixed_split, text, name, DEPTH) for name in ("bm25", "wide")}
     same(answer(mixed_split, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]]))
     same(answer(mixed_split, text, "mean", 99), by_score([deep["bm25"], deep["wide"]], [1, 2]))
+    found = {doc_id for hits in deep.values() for doc_id, _ in hits}
+    near, words = (dict(answer(mixed_split, text, name, 60)) for name in ("wide", "bm25"))
+    words = {**dict.fromkeys(found, 0.0), **words}
+    same(answer(mixed_split, text, "exact", 99), by_exact_scores(found, [near, words], [1, 2]))
     for name, first, second in (("vectors", "bm25", "wide"), ("words", "wide", "bm25")):
         candidates = [doc_id for doc_id, _ in deep[first]]
         every = {hit.doc_id: hit for hit in mixed_split.search(text, index=second, k=60)}
@@ -397,22 +463,29 @@ def test_split_documents_are_combined_as_the_formulas_say(mixed_split, text):
 
 def test_deleted_documents_are_gone_and_edited_ones_answer_by_their_old_text(compass):
     compass.fuse("hybrid", ["bm25", "axes"])
+    compass.fuse("exact", ["bm25", "axes"], method="convex")
     compass.cascade("cascade", "bm25", "axes")
     compass.delete(["n"])
     assert ids(compass, "north", "hybrid") == ["all", "e", "u"]
+    alone = [("all", 1.0), ("e", 0.0), ("u", 0.0)]
+    assert answer(compass, "north", "exact") == close(alone)
     assert ids(compass, "north", "cascade") == ["all"]
     compass.add([Document("e", "north north")])
     # As before: the old text, east, has the cosine 0 with the query, and no word of it.
     assert ids(compass, "north", "hybrid") == ["all", "e", "u"]
     assert ids(compass, "north", "cascade") == ["all"]
-    for name in ("hybrid", "cascade"):
+    assert answer(compass, "north", "exact") == close(alone)
+    for name in ("hybrid", "exact", "cascade"):
         hits = compass.search("north", index=name)
-        assert [hit.doc_id for hit in hits if hit.stale] == ["e"] * (name == "hybrid")
+        assert [hit.doc_id for hit in hits if hit.stale] == ["e"] * (name != "cascade")
         assert hits.notes == tuple(lacks(compass, part, stale=1) for part in ("bm25", "axes"))
     compass.build("bm25")
     # BM25 knows the document by its new key, and the vectors by its old one: it comes once.
     assert answer(compass, "north", "cascade") == close([("all", 3**-0.5), ("e", 0.0)])
     assert ids(compass, "north", "hybrid") == ["all", "e", "u"]
+    share = bm25(3, 2, 4, 7 / 4) / bm25(2, 2, 4, 7 / 4, times=2)
+    expected = close([("all", (share + 1) / 2), ("e", 0.5), ("u", 0.0)])
+    assert answer(compass, "north", "exact") == expected
     report = compass.build("cascade")
     assert (report.name, report.embedded) == ("cascade", 1)
     assert answer(compass, "north", "cascade") == close([("e", 1.0), ("all", 3**-0.5)])

@@ -167,6 +167,18 @@ def test_parameters_of_other_options_and_bad_texts_are_refused(path):
     refused(InputError, "single one", idf.fitted, "east")
 
 
+def test_a_fit_of_shares_is_not_one_of_whole_components(tmp_path):
+    """uSIF removes a share of each component, SIF all of it."""
+    (tmp_path / "three.txt").write_text("east 0 1 2\nnorth 3 0 1\nup 1 2 0\n")
+    options = [{"weighting": weighting, "components": 2} for weighting in ("sif", "usif")]
+    whole, shares = (StaticEmbedder(tmp_path / "three.txt", **one) for one in options)
+    texts = ["east north", "north up", "up", "east"]
+    for one, other in ((whole, shares), (shares, whole)):
+        kept = one.fitted(texts).parameters
+        assert one.with_parameters(kept).parameters == kept
+        refused(DamageError, "fitted for other options", other.with_parameters, kept)
+
+
 @pytest.mark.parametrize("options", FITTABLE)
 @pytest.mark.parametrize("corpus", [[], [""], ["east"], ["…", "nowhere"]])
 def test_a_tiny_corpus_still_gives_vectors(path, options, corpus):
