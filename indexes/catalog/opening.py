@@ -12,6 +12,7 @@ from indexes.catalog.database import Catalog
 from indexes.errors import (
     CollectionError,
     DamageError,
+    LockedError,
     NewerFormatError,
     NextStep,
     NotACollectionError,
@@ -24,6 +25,8 @@ APPLICATION_ID = 0x52545256
 UNFINISHED = ".creating"
 # Seconds to wait for another process that creates or updates the same catalog.
 PATIENCE = 2.0
+# Where nothing is there yet, another process that writes is about to have made all of it.
+CREATION_PATIENCE = 30.0
 
 
 def create_catalog(path: Path, split: str = "null") -> Catalog:
@@ -35,7 +38,7 @@ def create_catalog(path: Path, split: str = "null") -> Catalog:
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         # Two processes may create the same one.
-        with writer_lock(path.parent, PATIENCE):
+        with writer_lock(path.parent, CREATION_PATIENCE):
             if path.exists():
                 raise CollectionError("another process has just created one there")
             for leftover in path.parent.glob(f"{unfinished.name}*"):
@@ -47,6 +50,8 @@ def create_catalog(path: Path, split: str = "null") -> Catalog:
             unfinished.replace(path)
             sync(path.parent)
             sync(path.parent.parent)
+    except LockedError:
+        raise
     except (OSError, sqlite3.Error, CollectionError) as error:
         raise CollectionError(
             f"Cannot create a collection in {path.parent}/: {error}. "

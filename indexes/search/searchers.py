@@ -20,7 +20,7 @@ from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import Keys, Matrix, Neighbors, validate_k
 from indexes.search.prefilter import AllowList, KeySet
 from indexes.search.vector_searcher import KEPT_FILTERS, VectorSearcher
-from indexes.storage.files import verify
+from indexes.storage.files import verified
 from indexes.vectors.blocks import Block, join_small
 from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import engine_of
@@ -230,8 +230,9 @@ class SearcherCache:
         name = _file_of(index)
         if name not in self._files:
             path = self._folder / str(index.file)
-            verify(path, index.digest)
-            self._files[name] = load(path)
+            with verified(path, index.digest):
+                loaded = load(path)
+            self._files[name] = loaded
         file: File = self._files[name]
         return file
 

@@ -156,6 +156,27 @@ def verify(path: Path, expected: FileDigest, *, again: bool = False) -> None:
         _compare(path, digest_of(path), expected, step)
 
 
+@contextlib.contextmanager
+def verified(path: Path, expected: FileDigest, *, again: bool = False) -> Iterator[None]:
+    """Verify a file or folder before it is loaded inside; a DamageError if it cannot be read.
+
+    So it is if a writer has removed it meanwhile, or a part of it, whatever was loaded.
+    """
+    verify(path, expected, again=again)
+    with _read_errors(path, repair_step(path)):
+        yield
+        if _size(path) != expected.size:
+            raise FileNotFoundError(path)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of those of a folder that count."""
+    if not path.is_dir():
+        return path.stat().st_size
+    files = [one for one in path.iterdir() if one.name not in LOCAL_LOCKS]
+    return sum(one.stat().st_size for one in files)
+
+
 def read_verified(path: Path, expected: FileDigest, cure: NextStep) -> bytes:
     """Return the bytes of a small file, as `verify`; `cure` is the next step of the error."""
     with _read_errors(path, cure):

@@ -15,10 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
-from indexes.errors import DamageError, InputError, MismatchError
+from indexes.errors import InputError, MismatchError
 from indexes.neighbors import COSINE, LONGEST, Keys, Matrix, lengths_of
 from indexes.progress import PEAK
-from indexes.storage.files import NO_FILE, FileDigest, new_file, read_verified, repair_step, verify
+from indexes.storage.files import (
+    NO_FILE,
+    FileDigest,
+    new_file,
+    read_verified,
+    repair_step,
+    verified,
+)
 from indexes.vectors import postings
 from indexes.vectors.blocks import Block, live, rows_of
 from indexes.vectors.postings import Postings, SparseBlock
@@ -97,13 +104,10 @@ def open_shard(
         else:
             vectors = np.load(io.BytesIO(data), allow_pickle=False)
         return _block(keys, vectors, embedding)
-    verify(path, shard.digest, again=again)
-    try:
+    with verified(path, shard.digest, again=again):
         vectors = (
             postings.mapped(path) if sparse else np.load(path, mmap_mode="r", allow_pickle=False)
         )
-    except OSError as error:  # swept since it was verified
-        raise DamageError(f"{path} cannot be read: {error}.") from None
     return _block(keys, vectors, embedding)
 
 

@@ -17,7 +17,9 @@ import pytest
 
 from indexes.catalog import database as catalog
 from indexes.errors import CollectionError, LockedError, RetrieverError, UnknownNameError
+from indexes.lexical import deleted as deleted_passages
 from indexes.storage.files import writer_lock
+from indexes.vectors.faiss_engine import index as faiss_index
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fresh import check_forked, lock_holder
 from tests.support.toy import Axes, build_axes, ids, refused
@@ -172,6 +174,38 @@ def read(path, stop, enough, results):
                     faults.append(f"turn {turn}: {fault}")
     enough.set()
     results.put((answers, full, len(states), faults))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function"),
+    [("graph", faiss_index, "read_further"), ("bm25", deleted_passages, "read")],
+)
+def test_a_file_that_is_removed_while_it_is_loaded_is_loaded_anew(
+    tmp_path, monkeypatch, name, module, function
+):
+    """A writer removes what it has replaced, at any moment of a reader's loading."""
+    with Collection.create(tmp_path / "c") as writer:
+        StateWriter(writer).start()
+        writer.delete(["d00"])
+        writer.build("bm25")
+        load, replaced = getattr(module, function), []
+
+        def replace_first(*arguments, **options):
+            if not replaced:
+                replaced.append(name)
+                writer.add(state(3))
+                for one in ("flat", "bm25", "graph"):
+                    writer.build(one)
+                writer.compact()
+            return load(*arguments, **options)
+
+        with Collection.open(tmp_path / "c") as reader:
+            monkeypatch.setattr(module, function, replace_first)
+            hits = reader.search("wind common", index=name, k=100)
+        monkeypatch.undo()
+        assert replaced == [name]
+        assert {hit.metadata["state"] for hit in hits} == {3}
+        assert hits == writer.search("wind common", index=name, k=100)
 
 
 def test_four_processes_read_only_committed_states_while_one_writes(

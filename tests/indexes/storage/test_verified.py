@@ -103,3 +103,23 @@ def test_a_table_is_checked_once_until_the_catalog_changes(folder, monkeypatch):
     with Collection.open(folder) as library:
         library.add([Document("new", "word7", metadata={"n": 7})])
     assert filtered() == 1
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_what_was_loaded_of_a_folder_that_is_being_removed_does_not_count(tmp_path, left):
+    """A writer removes a folder file by file."""
+    folder = tmp_path / "lexical" / "bm25-1"
+    folder.mkdir(parents=True)
+    for name in ("meta.json", "terms"):
+        (folder / name).write_text(name)
+    (tmp_path / "catalog.db").touch()
+    digest = files.digest_of(folder)
+    with files.verified(folder, digest):
+        pass
+
+    def remove():
+        with files.verified(folder, digest):
+            for path in sorted(folder.iterdir())[left:]:
+                path.unlink()
+
+    refused(DamageError, "is missing, though the catalog names it", remove)
