@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property, partial
-from itertools import chain, islice
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from indexes.catalog.corpus import Corpus
@@ -16,27 +15,18 @@ from indexes.catalog.filters import AllOf, Exists, Filter
 from indexes.catalog.origins import NO_SOURCE
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, pluralize, unknown_name, unknown_names
-from indexes.ingest.sources import Record, Source
+from indexes.ingest.sources import Source
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.asynchronous import awaitable
-from retriever.formats import (
-    DocumentSource,
-    Reading,
-    SourceFingerprint,
-    is_database,
-    is_image,
-    is_missing,
-    nothing_if_empty,
-    read_records,
-    source_name,
-)
+from retriever.formats import DocumentSource, is_missing, source_name
 from retriever.notebooks import progress_shown
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
 from retriever.search.metadata_fields import MetadataField, metadata_fields
 from retriever.search.where import Where
 from retriever.search.where_parser import filter_of
+from retriever.source_readings import CallReading, SourceReading
 from retriever.splitting import Splitter, splitter_of
 
 _LOG = logging.getLogger(__name__)
@@ -125,7 +115,9 @@ class Documents:
         made from the content where no column has them, and records of the same content are one
         document. `types="auto"` reads the columns of CSV and TSV as numbers, booleans and dates
         where all of their cells are (see `ColumnTypes`). `sheet` names that of an `.xlsx`, `table`
-        or a query in `sql` what is read of an SQLite database.
+        or a query in `sql` what is read of an SQLite database. A call with none of these, nor
+        `format` and `image`, reads a source that came before, by its path or name, as it was read
+        then, which a `FileNote` says.
 
         `image` names the field with the path of a document's image, relative to the file's folder;
         in mappings also bytes or an image of Pillow. An image stays in its file, which must not
@@ -152,30 +144,22 @@ class Documents:
         """
         if not sources:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
-        columns = Reading.of(
-            id=id, title=title, text=text, types=types, sheet=sheet, table=table, sql=sql
+        reading = SourceReading.of(
+            {
+                **{"format": format, "image": image, "id": id, "title": title, "text": text},
+                **{"types": types, "sheet": sheet, "table": table, "sql": sql},
+            }
         )
-        reading = f"3 {format} {skip_bad} {self.split} {sync} {columns}"
-        # A file does not tell whether the images have changed that it names, nor that of a database
-        # what was committed to the log next to it.
-        paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
-        unknown = any(is_image(path) or is_database(path, format) for path in paths)
-        if image or copy_images or unknown:
-            reading = ""
-        read = partial(
-            read_records,
-            format=format,
-            image=image,
-            reading=columns,
-            is_known=self._store.corpus.images.has,
-        )
-        spans = self.split.spans if self.split else None
+        call = "" if copy_images else f"4 {skip_bad} {self.split} {sync}"
         # Every path is checked here, before the first document of any is read.
         names = [source_name(one, source) for one in sources]
+        earlier = {} if reading.options or not any(names) else self._readings()
+        read = CallReading(reading, earlier, self._store.corpus.images.has, call)
+        spans = self.split.spans if self.split else None
         with progress_shown(progress, "adding") as shown:
             if sync:
                 added = self._store.sync(
-                    self._grouped(sources, source, allow_empty, read, reading),
+                    self._grouped(sources, source, allow_empty, read),
                     spans=spans,
                     skip_bad=skip_bad,
                     copy_images=copy_images,
@@ -184,9 +168,9 @@ class Documents:
                 )
             else:
                 added = self._store.add(
-                    [Source(name, read(one)) for name, one in zip(names, sources, strict=True)],
+                    [read.source(name, [one]) for name, one in zip(names, sources, strict=True)],
                     spans=spans,
-                    fingerprint=_fingerprint(sources, reading, *names),
+                    fingerprint=read.fingerprint(sources, *names),
                     skip_bad=skip_bad,
                     copy_images=copy_images,
                     progress=shown,
@@ -205,8 +189,7 @@ class Documents:
         sources: Sequence[DocumentSource],
         given: str | None,
         allow_empty: bool,
-        read: Callable[[DocumentSource], Iterator[Record]],
-        reading: str,
+        read: CallReading,
     ) -> list[Source]:
         """Return what comes from each source, by name; a path that is given twice counts once."""
         groups: dict[str, dict[object, DocumentSource]] = {}
@@ -225,12 +208,14 @@ class Documents:
             some = list(group.values())
             # Every path is checked here, before the first document of any is read.
             there = [one for one in some if not (allow_empty and name in known and is_missing(one))]
-            records = [read(one) for one in there]
-            if name in known:  # what became empty is reported with what it had
-                records = list(map(nothing_if_empty, records))
-            fingerprint = _fingerprint(there, reading, name)
-            grouped.append(Source(name, chain.from_iterable(records), fingerprint))
+            # What became empty is reported with what it had.
+            grouped.append(read.source(name, there, may_be_empty=name in known))
         return grouped
+
+    def _readings(self) -> Mapping[str, str]:
+        """Return how sources were read before, by name."""
+        with self._store.snapshot() as now:
+            return now.corpus.origins.readings()
 
     def sources(self) -> dict[str, int]:
         """Return the number of documents of each source that some came from, by its name."""
@@ -342,15 +327,6 @@ class Documents:
         """Return the error for an unknown id, or several, with some known ids as examples."""
         known = [document.doc_id for document in islice(self.documents(), 5)]
         return error("document", name, f"{self.path}/", known, more=len(self) > len(known))
-
-
-def _fingerprint(
-    sources: Sequence[DocumentSource], reading: str, *names: str
-) -> Callable[[], bytes | None]:
-    """Return the fingerprint of sources, given how they are read; of none without that."""
-    if not reading:
-        return lambda: None
-    return SourceFingerprint(sources, f"{reading} {list(names)}")
 
 
 def _check_deletion(corpus: Corpus, where: Filter) -> None:

@@ -34,6 +34,7 @@ MANIFEST = (
     "SELECT COUNT(*), SUM(document), SUM(seal) FROM images",
     "SELECT * FROM origins NOT INDEXED ORDER BY origin",
     "SELECT COUNT(*), SUM(origin), SUM(block), SUM(seal) FROM members",
+    "SELECT * FROM readings ORDER BY name",
 )
 STATE = "SELECT generation, digest FROM state"
 _LOG = logging.getLogger("retriever.catalog")

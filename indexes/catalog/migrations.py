@@ -10,7 +10,7 @@ import sqlite3
 
 from sqlite_utils import Database, Migrations
 
-from indexes.catalog.schema import FIRST, IMAGES, SET, SOURCES, STALE
+from indexes.catalog.schema import FIRST, IMAGES, READINGS, SET, SOURCES, STALE
 
 steps = Migrations(SET)
 
@@ -207,6 +207,20 @@ def sources_of_documents(db: Database) -> None:
             bits BLOB NOT NULL,         -- one a number, compressed by zlib
             seal INTEGER NOT NULL,      -- checksum of this row
             PRIMARY KEY (origin, block)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
+@steps(name=READINGS)
+def readings_of_sources(db: Database) -> None:
+    """Create the table of how sources were read last; see origins.py."""
+    # By name: a source that had no document for a night is read in the same way when it has some.
+    db.conn.execute(
+        """
+        CREATE TABLE readings (
+            name TEXT PRIMARY KEY,      -- as in origins
+            options TEXT NOT NULL       -- JSON, for the caller
         ) STRICT, WITHOUT ROWID
         """
     )

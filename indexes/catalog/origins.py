@@ -1,7 +1,8 @@
 """Where documents come from: the members of each source, as bits by document number.
 
 A *source* has a name: an absolute path, or one that was given for records without a file. A
-document is a member of every source that brought it. 8,192 numbers in a row are one row of
+document is a member of every source that brought it. What it was read by, in words of the caller,
+is kept by its name, even if it has no document any more. 8,192 numbers in a row are one row of
 `members`, so that a million documents of one source take a few kilobytes.
 """
 
@@ -71,6 +72,16 @@ class Origins:
         for row in self._catalog.rows(f"SELECT * FROM members WHERE block IN {CHOSEN}", [wanted]):
             left = outside(left, self.checked(row))
         return left
+
+    def readings(self) -> dict[str, str]:
+        """Return how sources were read last, by name, of those of which that is known."""
+        rows = self._catalog.rows("SELECT name, options FROM readings")
+        return {str(name): str(options) for name, options in rows}
+
+    def set_reading(self, name: str, options: str) -> None:
+        """Keep how a source was read."""
+        sql = "INSERT OR REPLACE INTO readings VALUES (?, ?)"
+        self._catalog.execute(sql, [name, options])
 
     def rows(self) -> list[Row]:
         """Return all rows of members: origin, block, bits, seal."""

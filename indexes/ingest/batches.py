@@ -97,13 +97,21 @@ class IngestBatches:
         self.bad_ids += [record.doc_id for record in bad]
         self.bad += bad[: KEPT_BAD_RECORDS - len(self.bad)]
         if not self._refuses:
-            return replace(pending, joins=self._joins(batch, pending))
+            readings = self._readings()
+            return replace(pending, joins=self._joins(batch, pending), readings=readings)
         self.upsert.skip(pending)
         return PendingChanges()
 
     def _skip(self, files: list[SkippedFile]) -> None:
         self.total_skipped += len(files)
         self.skipped += files[: KEPT_BAD_RECORDS - len(self.skipped)]
+
+    def _readings(self) -> dict[str, str]:
+        """Return how the sources of the latest batch are read, where that is new."""
+        names = {name for _, name in self._starts}
+        given = {one.name: one.reading for one in self.sources if one.reading and one.name in names}
+        known = self.origins.readings() if given else {}
+        return {name: reading for name, reading in given.items() if known.get(name) != reading}
 
     def _joins(self, batch: Sequence[Record], pending: PendingChanges) -> dict[str, Keys]:
         """Return the numbers of documents that are not yet members of the source they came from."""

@@ -22,11 +22,14 @@ class Source:
     """Records, each with its place for messages, and the name of the source (see `origins`).
 
     `fingerprint` returns what changes with any record, or None if that is not known in advance.
+    `reading` is how the records are read, in words of the caller, for the next time; "" for no
+    option.
     """
 
     name: str
     records: Iterable[Record]
     fingerprint: Callable[[], bytes | None] = lambda: None
+    reading: str = ""
 
 
 class Owners:

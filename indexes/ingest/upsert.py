@@ -144,6 +144,8 @@ class Upsert:
             self._write(changes)
         for source, numbers in pending.joins.items():
             self._corpus.origins.add(source, numbers)
+        for source, reading in pending.readings.items():
+            self._corpus.origins.set_reading(source, reading)
         self._seen.add(pending.places, pending.numbers)
         self.new += len(changes.new)
         self.changed += len(changes.moved) + len(changes.edited)
@@ -270,7 +272,8 @@ class PendingChanges:
     `doc_ids` are the ids that came for the first time, with their places and numbers (None: new
     documents); `bad` are the records with an id that came before, or whose image cannot be read,
     of which `held` are the numbers of documents that stay as they are. `joins` are the numbers of
-    documents that become members of a source, by its name.
+    documents that become members of a source, by its name; `readings` is how sources are read,
+    where that is new.
     """
 
     changes: _Changes = field(default_factory=lambda: _Changes(0))
@@ -280,11 +283,12 @@ class PendingChanges:
     bad: Sequence[BadRecord] = ()
     held: Sequence[int] = ()
     joins: Mapping[str, Keys] = field(default_factory=dict)
+    readings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return self.changes.count > 0 or bool(self.joins)
+        return self.changes.count > 0 or bool(self.joins) or bool(self.readings)
 
     def present(self) -> Keys:
         """Return the numbers of the documents of `doc_ids`, in their order."""

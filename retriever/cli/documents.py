@@ -75,12 +75,14 @@ def add(
     texts (.txt, .md, .rst, .html, .pdf, .docx and others); images (.jpg, .jpeg, .png, .webp);
     folders of texts and images, with metadata from the front matter of Markdown; or - for standard
     input. All but images, .xlsx and SQLite may be gzipped. Columns that are not named are guessed,
-    and a note says how. A file that is no document is skipped with the reason; --format text reads
+    and a note says how; a source that came before is read with the options of that time, if none
+    are given. A file that is no document is skipped with the reason; --format text reads
     every text in a folder. A document with a known id is updated; an id may occur once per call.
     Work is committed every few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
     from indexes.catalog.field_names import field_path
+    from indexes.store import is_free
     from retriever.collection import Collection
     from retriever.formats import Reading, check_source
     from retriever.splitting import parse_split
@@ -95,7 +97,8 @@ def add(
         and (not fields or split or any(files.values()) or how.given or skip_bad)
     ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
-    for one in () if allow_empty else sources:
+    # Nothing is created for a source that cannot be read.
+    for one in sources if is_free(library) and not allow_empty else ():
         check_source(one, format=files["format"], reading=how)
     for name in fields:
         field_path(name)

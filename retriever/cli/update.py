@@ -62,7 +62,8 @@ def update(
     """Bring the collection LIBRARY up to date with SOURCES, then all its indexes.
 
     Documents that SOURCES have are added or changed, those that are gone from SOURCES are deleted,
-    and others stay: a document is known by the source that it came from. Bad records are skipped
+    and others stay: a document is known by the source that it came from, which is read as it was
+    last time unless options say how. Bad records are skipped
     and listed. Run it again as often as you like: it does only what is left to do.
 
     Exits with 0 if all was done, with 3 if single records or documents failed and all else was

@@ -113,7 +113,10 @@ def source_name(source: object, given: str | None) -> str:
         return given
     if not isinstance(source, str | os.PathLike) or source == STDIN:
         return ""
-    return os.fsencode(os.path.realpath(source)).decode(errors="backslashreplace")
+    try:
+        return os.fsencode(os.path.realpath(source)).decode(errors="backslashreplace")
+    except ValueError:  # no path that the system knows, which its reader reports better
+        return str(source)
 
 
 def is_missing(source: object) -> bool:

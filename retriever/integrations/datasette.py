@@ -46,8 +46,8 @@ TABLES = {
 }
 # Those of the bookkeeping, which are listed apart.
 HIDDEN = (
-    *("_sqlite_migrations", "field_values", "fields", "images", "members", "passages", "shards"),
-    *("sources", "sqlite_sequence", "stale", "state", "tombstones"),
+    *("_sqlite_migrations", "field_values", "fields", "images", "members", "passages", "readings"),
+    *("shards", "sources", "sqlite_sequence", "stale", "state", "tombstones"),
 )
 
 

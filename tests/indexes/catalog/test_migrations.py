@@ -16,8 +16,8 @@ from tests.support.fresh import check_forked, lock_holder, printed_by
 from tests.support.toy import ids, refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
-SHIPPED = [schema.FIRST, schema.STALE, schema.IMAGES, schema.SOURCES]
-NEWER = "0005_notes"
+SHIPPED = [schema.FIRST, schema.STALE, schema.IMAGES, schema.SOURCES, schema.READINGS]
+NEWER = "0006_notes"
 
 
 def make(folder):
@@ -41,6 +41,7 @@ def newer(monkeypatch):
     steps(name=schema.STALE)(migrations.stale_passages)
     steps(name=schema.IMAGES)(migrations.images)
     steps(name=schema.SOURCES)(migrations.sources_of_documents)
+    steps(name=schema.READINGS)(migrations.readings_of_sources)
 
     @steps(name=NEWER)
     def notes(db):
@@ -95,6 +96,7 @@ def test_edits_before_the_update_are_missing_and_those_after_it_answer_by_their_
         db.execute("DROP TABLE images")
         db.execute("DROP TABLE members")
         db.execute("DROP TABLE origins")
+        db.execute("DROP TABLE readings")
         db.execute("DELETE FROM _sqlite_migrations WHERE name > ?", [schema.FIRST])
     assert ask(folder, STEPS) == [schema.FIRST]
     check_works(folder)

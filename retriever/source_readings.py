@@ -1,0 +1,144 @@
+"""How a source is read: by the options of a call, or by those of the call before."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from indexes.errors import FileNote
+from indexes.ingest.sources import Record, Source
+from retriever.formats.documents import DocumentSource, IsKnown, read_records
+from retriever.formats.files.kinds import is_image
+from retriever.formats.fingerprints import SourceFingerprint, nothing_if_empty
+from retriever.formats.row_documents import Reading
+from retriever.formats.rows import is_database
+
+
+@dataclass(frozen=True)
+class SourceReading:
+    """How one source is read: the options of `Collection.add`, as far as they are given.
+
+    `remembered` says that the call gave none, and these are those that the source was read by
+    before.
+    """
+
+    options: Mapping[str, Any]
+    reading: Reading
+    remembered: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> SourceReading:
+        """Return how the given options, those that are not None, say that a source is read.
+
+        Raises:
+            InputError: an option cannot be met by any source.
+        """
+        # Options that may be repeated are empty on the command line if they are not given.
+        given = {
+            name: value
+            for name, value in options.items()
+            if value is not None and not (isinstance(value, list | tuple) and not value)
+        }
+        columns = {name: value for name, value in given.items() if name not in ("format", "image")}
+        return cls(given, Reading.of(**columns))
+
+    def or_earlier(self, earlier: str | None) -> SourceReading:
+        """Return the reading of an earlier call, as `record` has it, if this call gives nothing."""
+        if self.options or not earlier:
+            return self
+        found = SourceReading.of(json.loads(earlier))
+        reading = replace(found.reading, repeated=self.reading.repeated)
+        return replace(found, reading=reading, remembered=True)
+
+    @property
+    def record(self) -> str:
+        """JSON of the options, for the next call; "" without any."""
+        return json.dumps(self.options, default=str) if self.options else ""
+
+    def fingerprint(self, source: DocumentSource) -> str:
+        """Return what decides, with a source's bytes, which records it has; "" if more does.
+
+        A file does not tell whether the images have changed that it names, nor that of a database
+        what was committed to the log next to it.
+        """
+        kind = self.options.get("format")
+        if isinstance(source, str | os.PathLike):
+            path = os.fspath(source)
+            if "image" in self.options or is_image(path) or is_database(path, kind):
+                return ""
+        return f"{kind} {self.reading}"
+
+    def records(self, source: DocumentSource, is_known: IsKnown) -> Iterator[Record]:
+        """Yield the records of a source; a `FileNote` says if options are those of before."""
+        kind, name = self.options.get("format"), f"The {type(source).__name__}"
+        if isinstance(source, str | os.PathLike):
+            name = os.fspath(source)
+        elif self.remembered:  # of a file that came by this name
+            kind = None
+        image = self.options.get("image")
+        records = read_records(
+            source, format=kind, image=image, reading=self.reading, is_known=is_known
+        )
+        if not self.remembered:
+            return records
+        given = self.options.items()
+        shown = ", ".join(f"{option}={_shown(value)}" for option, value in given)
+        return _noted(f"{name} is read as it was last time: {shown}", records)
+
+
+@dataclass(frozen=True)
+class CallReading:
+    """How the sources of one call are read.
+
+    `given` is what the call says of all of them, and `earlier` how each was read before, by name.
+    `call` is what else decides what records bring; "" if that is not known in advance.
+    """
+
+    given: SourceReading
+    earlier: Mapping[str, str]
+    is_known: IsKnown
+    call: str
+
+    def source(
+        self, name: str, parts: Sequence[DocumentSource], *, may_be_empty: bool = False
+    ) -> Source:
+        """Return the records of what is known by one name."""
+        reading = self._of(name)
+        records = [reading.records(one, self.is_known) for one in parts]
+        if may_be_empty:
+            records = list(map(nothing_if_empty, records))
+        return Source(
+            name,
+            chain.from_iterable(records),
+            self.fingerprint(parts, *([name] * len(parts))),
+            reading.record if name else "",
+        )
+
+    def fingerprint(
+        self, sources: Sequence[DocumentSource], *names: str
+    ) -> Callable[[], bytes | None]:
+        """Return the fingerprint of sources with their names."""
+        pairs = zip(names, sources, strict=True)
+        readings = [self._of(name).fingerprint(one) for name, one in pairs]
+        if not self.call or not all(readings):
+            return lambda: None
+        said = " ".join(dict.fromkeys(readings))
+        return SourceFingerprint(sources, f"{self.call} {said} {list(dict.fromkeys(names))}")
+
+    def _of(self, name: str) -> SourceReading:
+        return self.given.or_earlier(self.earlier.get(name))
+
+
+def _shown(value: object) -> str:
+    return " + ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _noted(note: str, records: Iterator[Record]) -> Iterator[Record]:
+    """Yield records after a note: none is made of a source that is not read."""
+    warnings.warn(note, FileNote, stacklevel=1)
+    yield from records
