@@ -50,7 +50,7 @@ def choosing_table() -> str:
         lines.append(f"| {title} | {' | '.join(cells)} | `{command}` |")
     said = (
         f"▲ and ▼: significantly better and worse than BM25; costs are those on "
-        f"{next(iter(TITLES.values()))}, without the distillation, which takes some minutes."
+        f"{next(iter(TITLES.values()))}, with the distillation."
     )
     lines += ["", said]
     for one in kept.values():

@@ -80,5 +80,5 @@ def tune_fusion(
     if save is not None:
         note(f"'{save}' is a fusion with these weights.")
     else:
-        weights = (f"--fuse {shlex.quote(one)}" for one in found.weighted_parts)
-        note(f"To keep them: --save NAME, or retriever build LIBRARY NAME {' '.join(weights)}")
+        build = shlex.join(found.build_options)
+        note(f"To keep them: --save NAME, or retriever build LIBRARY NAME {build}")

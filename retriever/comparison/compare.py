@@ -34,7 +34,7 @@ from retriever.comparison.test_set import TestSet
 from retriever.embedders.base import WordCounting
 from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.evaluation import significance
-from retriever.evaluation.inputs import GivenQrels, GivenRun
+from retriever.evaluation.inputs import GivenQrels, GivenRun, run_of
 from retriever.evaluation.measures import evaluate, means
 from retriever.evaluation.rank_biased_overlap import disagreement
 from retriever.evaluation.results import Cost, Excerpt, Latency, Query, Row
@@ -135,7 +135,8 @@ def compare(
     asking = asked.asking(retrievers, collection)
     system_runs = [steps.done(run_system(one, test_set)) for one in asking]
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
-    answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
+    given_runs = {name: run_of(run) for name, run in runs.items()}
+    answers |= {name: import_run(run, name, test_set) for name, run in given_runs.items()}
     with LoadMeter() as meter:
         latencies = steps.done(latency.measure(retrievers, test_set.contents, k))
     memories = {
@@ -156,6 +157,7 @@ def compare(
         name = system_run.run.name
         cost = cost_of(name, infos, info.documents, memories.get(name))
         rows[name] = _row(system_run, infos, cost, latencies[name], per_query[name], test_set)
+    verdict = verdict_of(rows, per_query, test_set.measures, info.documents, seed)
     shares = {} if asked.made else judged_shares(answers, test_set)
     differing = differences_by_system(per_query, test_set.measures, baseline, seed)
     documents = _documents(collection, answers, test_set)
@@ -163,7 +165,7 @@ def compare(
     # Parts come first, each once.
     parts = list({one.name: one for one in found}.values())
     shared = SharedWords(documents, _language(parts), _vocabularies(retrievers))
-    imported = [answers[name] for name in runs]
+    imported = [(answers[name], run) for name, run in given_runs.items()]
     return steps.done(
         Comparison(
             k=k,
@@ -181,7 +183,15 @@ def compare(
             notes=(
                 *info.notes,
                 *comparison_notes(
-                    collection, test_set, system_runs, imported, parts, baseline, seed
+                    collection,
+                    test_set,
+                    system_runs,
+                    imported,
+                    parts,
+                    baseline,
+                    seed,
+                    pairs=pairs,
+                    verdict=verdict,
                 ),
                 *judged_notes(shares, test_set),
                 *given_notes(given),
@@ -192,7 +202,7 @@ def compare(
             ),
             load=meter.load if retrievers else None,
             pairs=pairs_by_system(per_query, test_set.measures, seed) if pairs else {},
-            verdict=verdict_of(rows, per_query, test_set.measures, info.documents, seed),
+            verdict=verdict,
             trust=asked.trust,
         )
     )

@@ -36,7 +36,10 @@ def leaves(name: str, infos: Mapping[str, IndexInfo]) -> list[str]:
 def cost_of(
     name: str, infos: Mapping[str, IndexInfo], documents: int, memory: int | None = None
 ) -> Cost:
-    """Return the cost of a system: the sum over its parts, shared vectors counted once."""
+    """Return the cost of a system: the sum over its parts, shared vectors counted once.
+
+    And once each model that was made from the collection.
+    """
     parts = [infos[leaf] for leaf in leaves(name, infos)]
     embeddings = _distinct_embeddings(parts)
     embedding = sum(info.embedding_seconds for info in embeddings)
@@ -44,6 +47,9 @@ def cost_of(
     indexing = sum(info.indexing_seconds for info in parts)
     disk = sum(info.vectors_size + info.fitted_size for info in embeddings)
     disk += sum(info.structure_size for info in parts)
+    made = {model.place: model for info in parts for model in info.own_models}.values()
+    embedding += sum(model.seconds for model in made)
+    disk += sum(model.size for model in made)
     tokens = sum(info.text.tokens or info.text.words for info in embeddings)
     one_model = len(embeddings) == 1
     peaks = [info.building_memory for info in parts]

@@ -68,4 +68,6 @@ class Asked:
     @property
     def trust(self) -> str:
         """How often verdicts by such queries were right; empty for judged ones."""
-        return "" if self.made is None else trust_in(self.made.kinds)
+        if self.made is None:
+            return ""
+        return trust_in(self.made.kinds, len(self.made), self.measures[0])

@@ -9,6 +9,8 @@ from retriever.collection import Collection
 from retriever.comparison.system_run import SystemRun, deep_enough, deepest_for
 from retriever.comparison.test_set import TestSet
 from retriever.evaluation import significance
+from retriever.evaluation.inputs import RunHits
+from retriever.evaluation.verdict import Verdict
 from retriever.formatting import first_names
 from retriever.indexing.info import IndexInfo, index_notes
 from retriever.search.results import Run
@@ -21,10 +23,13 @@ def comparison_notes(
     collection: Collection,
     test_set: TestSet,
     system_runs: Sequence[SystemRun],
-    imported: Sequence[Run],
+    imported: Sequence[tuple[Run, RunHits]],
     parts: Sequence[IndexInfo],
     baseline: str | None,
     seed: int,
+    *,
+    pairs: bool,
+    verdict: Verdict,
 ) -> tuple[str, ...]:
     """Return the notes on a test set, imported runs, indexes (`parts`) and the statistics."""
     split = collection.has_several_passages
@@ -32,11 +37,11 @@ def comparison_notes(
     return (
         *test_set.notes,
         *_self_notes(test_set),
-        *(note for run in imported for note in unanswered_notes(run)),
+        *(note for one in imported for note in imported_notes(*one, collection)),
         *(note for leaf in leaves for note in index_notes(leaf, collection.path, split=split)),
         *_depth_notes(parts, test_set),
         *_tie_notes(system_runs, test_set),
-        *_statistics_notes(baseline, seed),
+        *_statistics_notes(baseline, seed, pairs=pairs, verdict=verdict),
     )
 
 
@@ -51,8 +56,23 @@ def _self_notes(test_set: TestSet) -> Iterator[str]:
         )
 
 
-def unanswered_notes(run: Run) -> Iterator[str]:
-    """Yield a note if a run has no hits for some of its queries."""
+def imported_notes(run: Run, given: RunHits, collection: Collection) -> Iterator[str]:
+    """Yield notes on what an imported run has that this comparison has not, and on what it lacks.
+
+    `given` are its hits as they came, for any queries.
+    """
+    if others := [query_id for query_id in given if query_id not in run.ranking]:
+        queries = pluralize(len(others), "query", "queries")
+        yield (
+            f"Run '{run.name}' has hits for {queries} that are not compared: {first_names(others)}."
+        )
+    found = {doc_id for hits in run.ranking.values() for doc_id, _ in hits}
+    if unknown := sorted(collection.unknown_ids(list(found))):
+        documents = pluralize(len(unknown), "document")
+        yield (
+            f"Run '{run.name}' has {documents} of {len(found):,} that the collection lacks: "
+            f"{first_names(unknown)}."
+        )
     empty = [query_id for query_id, hits in run.ranking.items() if not hits]
     if empty:
         queries = pluralize(len(empty), "query", "queries")
@@ -101,10 +121,17 @@ def _tie_notes(system_runs: Sequence[SystemRun], test_set: TestSet) -> Iterator[
             )
 
 
-def _statistics_notes(baseline: str | None, seed: int) -> Iterator[str]:
-    if baseline is not None:
-        yield (
-            f"Intervals: {significance.RESAMPLES:,} bootstrap resamples. p: "
-            f"{significance.FLIPS:,} sign flips (all of them, up to 16 queries), Holm-corrected "
-            f"over the systems of each measure. Seed {seed}."
-        )
+def _statistics_notes(
+    baseline: str | None, seed: int, *, pairs: bool, verdict: Verdict
+) -> Iterator[str]:
+    over = [f"over the differences from {baseline} in each measure"] if baseline else []
+    over += ["over all pairs in each measure"] if pairs else []
+    if not over and not (verdict.difference or verdict.lost):
+        return
+    both = " (the same two may differ by one and not by the other)" if len(over) > 1 else ""
+    what = " and ".join(over) or "over the differences from the best system"
+    yield (
+        f"Intervals: {significance.RESAMPLES:,} bootstrap resamples, not corrected. p: "
+        f"{significance.FLIPS:,} sign flips (all of them, up to 16 queries), Holm-corrected "
+        f"{what}{both}. Seed {seed}."
+    )

@@ -9,7 +9,12 @@ from typing import Any
 from indexes.errors import InputError, pluralize
 from indexes.neighbors import validate_k
 from retriever.collection import Collection
-from retriever.evaluation.inputs import GivenQrels, qrels_of
+from retriever.evaluation.inputs import (
+    GivenQrels,
+    qrels_of,
+    without_relevant,
+    without_relevant_note,
+)
 from retriever.evaluation.measures import deepest_cutoff, parse_measures
 from retriever.formats.lines import is_unicode
 from retriever.formatting import first_names
@@ -56,6 +61,8 @@ class TestSet:
         texts, notes = _judged_queries(queries_of(queries), given)
         validate_queries(list(texts.values()))
         judged = {query_id: given[query_id] for query_id in texts} if given else {}
+        if lacking := without_relevant(judged):
+            notes.append(without_relevant_note(lacking))
         notes += _unknown_documents(collection, judged)
         if not drop_self:
             notes += _own_documents(collection, texts)
@@ -90,9 +97,9 @@ def _judged_queries(
     if not judged:
         given = pluralize(len(queries), "query", "queries")
         raise InputError(
-            f"The judgments cover none of the {given}: they cover {first_names(list(qrels))}; the "
-            f"queries are {first_names(list(queries))}. Give the queries and qrels of one "
-            "collection."
+            f"There are judgments for none of the {given}: they are for "
+            f"{first_names(list(qrels))}; the queries are {first_names(list(queries))}. Give the "
+            "queries and qrels of one collection."
         )
     notes = []
     if unjudged := [query_id for query_id in queries if query_id not in qrels]:

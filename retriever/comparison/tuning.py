@@ -16,8 +16,8 @@ from retriever.evaluation.inputs import GivenQrels
 from retriever.evaluation.measures import canonical, evaluate, means, trec_order
 from retriever.evaluation.measures import drop_self as without_self
 from retriever.formatting import first_names
-from retriever.indexing.info import CONVEX
-from retriever.search.fusion import Fusion
+from retriever.indexing.info import CONVEX, RRF
+from retriever.search.fusion import DEPTH, RRF_K, Fusion
 from retriever.search.hybrid import FusedFinder
 from retriever.search.queries import Query, query_text
 
@@ -40,10 +40,14 @@ class TunedFusion:
     `train` and `test` are the values of `measure` before (with the fusion's own weights) and after;
     `test` is None without test queries. `tried` counts the weights that were evaluated on the
     training queries; the test queries were evaluated with two: those before and those chosen.
+    `method`, `rrf_k` and `depth` are those of the fusion.
     """
 
     name: str
     parts: Sequence[str]
+    method: str
+    rrf_k: float
+    depth: int
     measure: str
     before: Shares
     weights: Shares
@@ -58,19 +62,32 @@ class TunedFusion:
         pairs = zip(self.parts, self.weights, strict=True)
         return [f"{part}={weight:g}" for part, weight in pairs]
 
+    @property
+    def build_options(self) -> Sequence[str]:
+        """What `build` takes for a fusion with these weights: `--fuse bm25=0.35 --fuse ...`."""
+        options = [word for one in self.weighted_parts for word in ("--fuse", one)]
+        for option, value, default in (
+            ("--method", self.method, RRF),
+            ("--rrf-k", self.rrf_k, RRF_K),
+            ("--depth", self.depth, DEPTH),
+        ):
+            if value != default:
+                shown = value if isinstance(value, str) else f"{value:g}"
+                options += [option, shown]
+        return options
+
     def save(self, collection: Collection, name: str) -> None:
         """Name a fusion with these weights, and the method, k and depth of the one tuned.
 
         Errors as in `Collection.fuse`.
         """
-        options = collection.index_info(self.name).options
         collection.fuse(
             name,
             self.parts,
-            method=options["fuse"],
+            method=self.method,
             weights=self.weights,
-            rrf_k=options["rrf_k"],
-            depth=options["depth"],
+            rrf_k=self.rrf_k,
+            depth=self.depth,
         )
 
 
@@ -100,7 +117,7 @@ def tune_fusion(
     """
     info = collection.index_info(name)
     if "fuse" not in info.options:
-        raise InputError(f"'{name}' is no fusion, which alone has weights to tune.")
+        raise InputError(f"'{name}' is not a fusion, and only fusions have weights to tune.")
     if (test_queries is None) != (test_qrels is None):
         raise InputError("A test needs both queries and judgments.")
     train = _JudgedRuns.of(collection, name, train_queries, train_qrels, measure, drop_self)
@@ -113,6 +130,9 @@ def tune_fusion(
     return TunedFusion(
         name=name,
         parts=info.parts,
+        method=info.options["fuse"],
+        rrf_k=info.options["rrf_k"],
+        depth=info.options["depth"],
         measure=train.measure,
         before=before,
         weights=chosen,

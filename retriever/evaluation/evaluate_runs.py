@@ -16,6 +16,8 @@ from retriever.evaluation.inputs import (
     RunHits,
     qrels_of,
     run_of,
+    without_relevant,
+    without_relevant_note,
 )
 from retriever.evaluation.measures import (
     DEFAULT_MEASURES,
@@ -57,17 +59,21 @@ class EvaluatedRun:
 class Evaluation:
     """Evaluated runs by name, over the same number of judged `queries`.
 
-    `measures` are ir_measures' names, in the requested order.
+    `measures` are ir_measures' names, in the requested order. No document is relevant for the
+    queries `without_relevant`.
     """
 
     queries: int
     measures: Sequence[str]
     runs: Mapping[str, EvaluatedRun]
+    without_relevant: Sequence[str] = ()
 
     @property
     def notes(self) -> list[str]:
         """Notes on queries missing in runs or judgments, and on dropped hits."""
-        return [note for run in self.runs.values() for note in _notes(run, self.queries)]
+        lacking = [without_relevant_note(self.without_relevant)] if self.without_relevant else []
+        notes = [note for run in self.runs.values() for note in _notes(run, self.queries)]
+        return [*lacking, *notes]
 
     def to_json(self, *, per_query: bool = False) -> str:
         """Return JSON lines, one object per run, with its means."""
@@ -130,7 +136,7 @@ def evaluate_runs(
         name: _evaluate_run(name, run_of(run), judged, names, drop_self)
         for name, run in runs.items()
     }
-    return Evaluation(len(judged), names, evaluated)
+    return Evaluation(len(judged), names, evaluated, without_relevant(judged))
 
 
 def _evaluate_run(

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from indexes.errors import InputError, short_repr
+from indexes.errors import InputError, pluralize, short_repr
 from retriever.formats.judgments import check_grade, whole_grade
+from retriever.formatting import first_names
 from retriever.search.frames import by_text_id, text_id
 from retriever.search.results import Hit, Run
 
@@ -34,6 +35,18 @@ def run_of(run: GivenRun) -> dict[str, list[tuple[str, float]]]:
     """
     given = by_text_id("query", "the run", run.ranking if isinstance(run, Run) else run)
     return {query_id: _hits(query_id, hits) for query_id, hits in given.items()}
+
+
+def without_relevant(qrels: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    """Return the judged queries that no document is relevant for."""
+    return tuple(one for one, grades in qrels.items() if max(grades.values(), default=0) < 1)
+
+
+def without_relevant_note(query_ids: Sequence[str]) -> str:
+    """Return a note on judged queries that no document is relevant for."""
+    have = pluralize(len(query_ids), "judged query has", "judged queries have")
+    counts = "counts" if len(query_ids) == 1 else "count"
+    return f"{have} no relevant document, and {counts} 0 for all: {first_names(query_ids)}."
 
 
 def qrels_of(qrels: GivenQrels) -> dict[str, dict[str, int]]:

@@ -56,6 +56,12 @@ def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
         raise InputError(f"The measures are one string, '{names}'; expected a sequence of names.")
     found = {name: _parse(name) for name in names}
     unknown = [f"'{name}'" for name, measure in found.items() if measure is None]
+    if unknown and all(_is_family(name.strip("'")) for name in unknown):
+        raise UnknownNameError(
+            f"{', '.join(unknown)} cannot be computed: a cutoff is a whole number from 1, options "
+            "are those of ir_measures, and some of its measures need packages or programs that are "
+            f"not installed, or are no mean over queries. Examples of known measures: {KNOWN}."
+        )
     if unknown:
         similar = _similar(unknown)
         noun = "measure" if len(unknown) == 1 else "measures"
@@ -63,6 +69,14 @@ def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
             f"No {noun} {', '.join(unknown)}. Examples of known measures: {KNOWN}.{similar}"
         )
     return tuple(dict.fromkeys(str(measure) for measure in found.values()))
+
+
+def _is_family(name: str) -> bool:
+    """Return whether ir_measures has a measure of this name, whatever its options and cutoff."""
+    import ir_measures
+
+    family = re.split(r"[@(]", name.strip())[0]
+    return ALIASES.get(family.lower(), family) in ir_measures.measures.registry
 
 
 def _similar(names: Sequence[str]) -> str:

@@ -78,9 +78,10 @@ class Cost:
     """Cost of building and keeping a system; of a combined one, the sum over its parts.
 
     Seconds, bytes, and rates per second. `embedding_seconds` and `documents_per_second` include the
-    fit, `tokens_per_second` does not; it counts words for static embedders, word pieces for
-    contextual ones; None if not counted. `building_memory` is the growth of the
-    process while it built, `open_memory` the growth of a fresh process that opens the index and
+    fit, and what `distill` or `train` took to make a model of the collection, whose files count as
+    `disk_size`; `tokens_per_second` includes neither. It counts words for static embedders, word
+    pieces for contextual ones; None if not counted. `building_memory` is the growth of the process
+    while it built, `open_memory` the growth of a fresh process that opens the index and
     answers one query; None if not measured.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -24,8 +25,6 @@ ALL_PATTERNS = 16
 TIE = 1e-9
 # Rounding difference of float sums, relative to the sum of absolute values.
 NOISE = 1e-12
-# With 5 queries the smallest p is 2 / 2^5 = 0.0625: nothing is significant.
-FEWEST = 6
 # Numbers in one block of resamples or flips: 2 MiB, which fits a core's cache.
 BLOCK = 2**18
 
@@ -39,7 +38,8 @@ class Difference:
     Attributes:
         mean: system minus baseline, averaged over the queries; 0 if there are none.
         low: lower end of the 95 % interval of `mean`, by the paired percentile bootstrap.
-        high: its upper end. Neither is corrected for the number of systems.
+        high: its upper end. Neither is corrected for the number of systems, so the interval of a
+            difference that is not `significant` may be without 0.
         p: two-sided, from the paired randomization test; 1 for fewer than 2 queries.
         p_holm: `p` after Holm's correction over the systems compared with that baseline.
         wins: queries on which the system is better by 1e-9 or more.
@@ -86,11 +86,12 @@ def differences(
     sign flips with a mean at least as far from 0. Up to 16 queries all flips are counted; beyond
     that 100,000 are drawn, and with the observed one added, p = (1 + as far) / (1 + 100,000).
 
-    `queries_needed` is ((z(0.975) + z(0.8)) * sd / mean)^2, rounded up, with the observed mean and
-    standard deviation (n - 1) of the differences: the normal approximation to the sample size of
-    a paired test with power 0.8 at a two-sided, uncorrected 0.05 (Cohen, "Statistical Power
-    Analysis", 1988; for topics Sakai, "Laboratory Experiments in Information Retrieval", 2018).
-    It is at least 6, since fewer queries cannot give p < 0.05. It assumes that the observed
+    `queries_needed` is ((z(1 - 0.025 / m) + z(0.8)) * sd / mean)^2, rounded up, with the observed
+    mean and standard deviation (n - 1) of the differences, and m by which Holm's correction
+    multiplies this p: the normal approximation to the sample size of a paired, two-sided test with
+    power 0.8 at 0.05 / m (Cohen, "Statistical Power Analysis", 1988; for topics Sakai, "Laboratory
+    Experiments in Information Retrieval", 2018). It is at least `fewest_queries(m)`,
+    and more than these queries where they do not show the difference. It assumes that the observed
     difference is the true one: use it to plan the next test set, not to judge this one.
 
     Raises:
@@ -134,7 +135,8 @@ def all_pairs(
 def _tested(rows: Sequence[Block], queries: int, seed: int) -> list[Difference]:
     """Return the differences of rows, with p corrected over all of them."""
     p_values = _p_values(rows, queries, seed)
-    return list(map(_difference, rows, _intervals(rows, queries, seed), p_values, holm(p_values)))
+    intervals, corrected = _intervals(rows, queries, seed), holm(p_values)
+    return list(map(_difference, rows, intervals, p_values, corrected, _factors(p_values)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -143,12 +145,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Holm, "A simple sequentially rejective multiple test procedure", 1979: of m, the smallest is
     multiplied by m, the next by m - 1, and so on; results are monotonic and at most 1.
     """
-    corrected = [1.0] * len(p_values)
+    corrected, factors = [1.0] * len(p_values), _factors(p_values)
     least = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        least = max(least, min(1.0, p_values[place] * (len(p_values) - rank)))
+    for place in sorted(range(len(p_values)), key=p_values.__getitem__):
+        least = max(least, min(1.0, p_values[place] * factors[place]))
         corrected[place] = least
     return corrected
+
+
+def _factors(p_values: Sequence[float]) -> list[int]:
+    """Return what each p is multiplied by: the number of those that are not smaller."""
+    ascending = sorted(p_values)
+    return [len(p_values) - bisect_left(ascending, p) for p in p_values]
+
+
+def fewest_queries(comparisons: int) -> int:
+    """Return with how few queries one of some differences can be significant at all.
+
+    With n queries, up to 16, the smallest p is 2 / 2^n, and Holm's correction multiplies it by the
+    number of comparisons: a single one takes 6 queries, eight take 9.
+    """
+    return math.floor(math.log2(2 * max(comparisons, 1) / ALPHA)) + 1
 
 
 def _check_queries(name: str, values: Mapping[str, float], baseline: Mapping[str, float]) -> None:
@@ -170,7 +187,9 @@ def _column(side: str, values: Mapping[str, float], query_ids: Sequence[str]) ->
     return column
 
 
-def _difference(row: Block, interval: tuple[float, float], p: float, p_holm: float) -> Difference:
+def _difference(
+    row: Block, interval: tuple[float, float], p: float, p_holm: float, factor: int
+) -> Difference:
     wins, losses = int(np.sum(row >= TIE)), int(np.sum(row <= -TIE))
     low, high = interval
     return Difference(
@@ -183,7 +202,7 @@ def _difference(row: Block, interval: tuple[float, float], p: float, p_holm: flo
         ties=row.size - wins - losses,
         losses=losses,
         queries=row.size,
-        queries_needed=_queries_needed(row),
+        queries_needed=_queries_needed(row, factor, shown=p_holm < ALPHA),
     )
 
 
@@ -245,12 +264,13 @@ def _block_sizes(rows: int, width: int) -> Iterator[int]:
         yield min(most, rows - start)
 
 
-def _queries_needed(row: Block) -> int | None:
+def _queries_needed(row: Block, factor: int, *, shown: bool) -> int | None:
     if row.size < 2:
         return None
     mean = abs(math.fsum(row) / row.size)
     if mean < TIE:
         return None
     normal = NormalDist()
-    z = normal.inv_cdf(1 - ALPHA / 2) + normal.inv_cdf(POWER)
-    return max(FEWEST, math.ceil((z * float(row.std(ddof=1)) / mean) ** 2))
+    z = normal.inv_cdf(1 - ALPHA / 2 / factor) + normal.inv_cdf(POWER)
+    estimate = math.ceil((z * float(row.std(ddof=1)) / mean) ** 2)
+    return max(fewest_queries(factor), estimate, 0 if shown else row.size + 1)

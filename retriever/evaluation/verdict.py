@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,21 +14,24 @@ if TYPE_CHECKING:
     from retriever.evaluation.results import Row
 
 # What a verdict answers: whether contextual embeddings are needed here, or why that is not known.
-NO, YES, NO_JUDGMENTS, TOO_FEW, ONE_KIND = "no", "yes", "no judgments", "too few", "one kind"
+NO, UNDECIDED, YES = "no", "undecided", "yes"
+NO_JUDGMENTS, TOO_FEW, ONE_KIND = "no judgments", "too few", "one kind"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether the systems that need no contextual model are worse than the best system.
 
-    `answer` is `no` if one of them is not distinguishably worse than the best, else `yes`; or
-    `no judgments`, `too few` if there are so few queries that nothing could be significant, or
-    `one kind` if all systems have a contextual model or none has. `best` is the best system in the
-    first measure; `enough` the cheapest that is not distinguishably worse, of those without a
-    contextual model if any is: the one with the least time to build and to answer as many queries
-    as there are documents. `difference` is that of `enough` minus `best`, tested with all other
-    systems' and corrected by Holm; None if they are one system. `without` is the best system that
-    needs no contextual model, and `lost` its difference from the best; None if that is itself.
+    `answer` is `no` if one of them is not distinguishably worse than the best: its p is 0.05 or
+    more, before any correction. It is `yes` if all are worse by p after Holm's correction over all
+    systems, and `undecided` in between; or `no judgments`, `too few` if there are fewer queries
+    than `needed`, with which nothing could be significant, or `one kind` if all systems have a
+    contextual model or none has. `best` is the best system in the first measure; `enough` the
+    cheapest that is not distinguishably worse, of those without a contextual model if any is: the
+    one with the least time to build and to answer as many queries as there are documents.
+    `difference` is that of `enough` minus `best`; None if they are one system. `without` is the
+    best system that needs no contextual model, and `lost` its difference from the best; None if
+    that is itself. With `undecided`, `enough` is the best of those that may be.
     """
 
     answer: str
@@ -37,6 +40,7 @@ class Verdict:
     difference: Difference | None = None
     without: str = ""
     lost: Difference | None = None
+    needed: int = 0
 
 
 def verdict_of(
@@ -52,22 +56,32 @@ def verdict_of(
         return Verdict(NO_JUDGMENTS if not measures else ONE_KIND)
     measure = measures[0]
     values = {name: per_query[name][measure] for name in measured}
-    if len(next(iter(values.values()))) < significance.FEWEST:
-        return Verdict(TOO_FEW)
+    needed = significance.fewest_queries(len(values) - 1)
+    if len(next(iter(values.values()))) < needed:
+        return Verdict(TOO_FEW, needed=needed)
     best, tested = compared_with_best(values, seed)
-    as_good = [best, *(n for n, d in tested.items() if not d.significant or d.mean >= 0)]
-    enough = min(as_good, key=lambda name: measured[name].work(documents))
+    as_good = {best, *(name for name, difference in tested.items() if _is_as_good(difference))}
+
+    def cheapest(names: Iterable[str]) -> str:
+        return min(names, key=lambda name: (measured[name].work(documents), name))
+
     without = [name for name, row in measured.items() if not row.contextual]
     if not without or len(without) == len(measured):
+        enough = cheapest(as_good)
         return Verdict(ONE_KIND, best, enough, tested.get(enough))
     leading = max(without, key=lambda name: measured[name].quality[measure])
-    answer = NO if set(without) & set(as_good) else YES
-    if answer == NO:
-        # The question is whether a cheaper kind will do, whatever else is as good for less.
-        enough = min(
-            set(without) & set(as_good), key=lambda name: (measured[name].work(documents), name)
-        )
+    # The question is whether a cheaper kind will do, whatever else is as good for less.
+    if will_do := as_good & set(without):
+        answer, enough = NO, cheapest(will_do)
+    elif unsure := [name for name in without if not tested[name].significant]:
+        answer, enough = UNDECIDED, max(unsure, key=lambda name: measured[name].quality[measure])
+    else:
+        answer, enough = YES, cheapest(as_good)
     return Verdict(answer, best, enough, tested.get(enough), leading, tested.get(leading))
+
+
+def _is_as_good(difference: Difference) -> bool:
+    return difference.mean >= 0 or difference.p >= significance.ALPHA
 
 
 def compared_with_best(

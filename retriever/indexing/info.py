@@ -34,6 +34,7 @@ from retriever.embedders.registry import KINDS
 from retriever.indexing.builds import EmbeddingTotals, fitted_counts
 from retriever.indexing.embedder_pool import embedder_spec, shown_spec
 from retriever.indexing.fingerprints import QUERIES
+from retriever.indexing.own_models import OwnModel, own_models
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.indexing.runtimes import runtime_choice
 from retriever.splitting import splitter_of
@@ -92,6 +93,9 @@ class IndexInfo:
     Of `rows` and `unfindable`, an index of texts alone leaves out all images; `only_images` are the
     documents that it therefore has nothing of.
 
+    `own_models` are those of its documents and queries that were made from the collection, by
+    `distill` or `train`: embedding does not count their making.
+
     `runtime` is how its model is computed on this machine; None if it was not measured here, or is
     no sentence model.
 
@@ -146,6 +150,7 @@ class IndexInfo:
     filters: str = ""
     tail: int = 0
     only_images: int = 0
+    own_models: tuple[OwnModel, ...] = ()
     runtime: RuntimeChoice | None = None
 
     @property
@@ -371,6 +376,10 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         filters=_filters(store.remote_filters(index)),
         tail=store.tail(index),
         only_images=counts.only_images if images else 0,
+        own_models=own_models(
+            store.folder,
+            [embedding.embedder, index.definition.get(QUERIES, {}).get("embedder", {})],
+        ),
         runtime=_runtime(store, index, embedding),
     )
 
@@ -384,6 +393,11 @@ def _filters(support: FilterSupport | None) -> str:
     fields = support.left_out
     shown = ", ".join(fields[:SHOWN_FIELDS]) + (", ..." if len(fields) > SHOWN_FIELDS else "")
     return f"evaluated by its server{f', not on: {shown}' if fields else ''}"
+
+
+def _embedders(index: IndexRow, embedding: EmbeddingRow) -> list[Mapping[str, Any]]:
+    """Return the records of the embedders of an index's documents and queries."""
+    return [embedding.embedder, index.definition.get(QUERIES, {}).get("embedder", {})]
 
 
 def _runtime(store: Store, index: IndexRow, embedding: EmbeddingRow) -> RuntimeChoice | None:

@@ -12,6 +12,7 @@ from retriever.formatting import decimals, join_names
 from retriever.report.lines import label_of
 
 short = decimals(3)
+shown = decimals(4)
 # The verdicts, each with the word before the name of the baseline.
 JOINED = {"better": "than", "not distinguishable": "from", "worse": "than"}
 
@@ -47,6 +48,9 @@ NOT_JUDGED = (
 )
 
 
+NO_BASELINE = "No baseline was given, so no differences from one are listed."
+
+
 def verdict(difference: Difference) -> str:
     """Return `better`, `worse` or `not distinguishable` for a difference to the baseline."""
     if not difference.significant:
@@ -58,9 +62,13 @@ def needed(difference: Difference) -> str:
     """Return how many queries would distinguish the two, if these did not; "" if unknown."""
     if difference.significant or not difference.queries_needed:
         return ""
-    # Two significant digits match the precision of the estimate.
-    rounded = int(float(f"{difference.queries_needed:.2g}"))
-    return f"about {pluralize(rounded, 'query', 'queries')} needed to distinguish"
+    wanted = pluralize(rounded(difference.queries_needed), "query", "queries")
+    return f"about {wanted} needed to distinguish"
+
+
+def rounded(queries: int) -> int:
+    """Return a needed number of queries with two significant digits: it is an estimate."""
+    return int(float(f"{queries:.2g}"))
 
 
 def signed(value: float, places: int = 3) -> str:
@@ -70,17 +78,18 @@ def signed(value: float, places: int = 3) -> str:
 
 
 def _best(comparison: ComparisonResults) -> tuple[list[str], str]:
-    """Return the systems with the best value as formatted, and the value."""
+    """Return the systems with the best value, equal as tables show it, and the value."""
     measure = comparison.measures[0]
-    top = short(max(row.quality[measure] for row in comparison.rows.values()))
-    return [row.name for row in comparison.rows.values() if short(row.quality[measure]) == top], top
+    values = {row.name: row.quality[measure] for row in comparison.rows.values()}
+    top = max(values.values())
+    return [name for name, value in values.items() if shown(value) == shown(top)], short(top)
 
 
 def _chance(comparison: ComparisonResults, best: Sequence[str]) -> list[str]:
     """Return the verdicts against the baseline: of the best system, then of all others."""
     measure, baseline = comparison.measures[0], comparison.baseline
     if baseline is None:
-        return ["No baseline was given, so no difference was tested for significance."]
+        return [] if comparison.pairs else [NO_BASELINE]
     found = {
         name: row.differences[measure]
         for name, row in comparison.rows.items()
@@ -111,8 +120,8 @@ def _fronts(comparison: ComparisonResults) -> list[str]:
     fronts = comparison.fronts()
     costs = {"latency": "time a query", "building": "time to build"}
     return [
-        f"Worth {'its' if len(fronts[key]) == 1 else 'their'} {cost}, "
-        f"as no other is as good for less: {join_names(fronts[key])}."
+        f"Pareto front of quality and {cost}, where no other system is as good for less: "
+        f"{join_names(fronts[key])}."
         for key, cost in costs.items()
         if fronts.get(key)
     ]

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from indexes.errors import pluralize
 from retriever.evaluation.results import ComparisonResults, Row
-from retriever.evaluation.significance import FEWEST, Difference
-from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, TOO_FEW, YES, Verdict
+from retriever.evaluation.significance import Difference
+from retriever.evaluation.verdict import (
+    NO,
+    NO_JUDGMENTS,
+    ONE_KIND,
+    TOO_FEW,
+    UNDECIDED,
+    YES,
+    Verdict,
+)
 from retriever.formatting import decimals, format_bytes
-from retriever.report.headline import needed, signed
+from retriever.report.headline import needed, rounded, signed
 from retriever.report.lines import label_of
 
 QUESTION = "Do you need contextual embeddings here?"
@@ -25,7 +33,7 @@ def verdict_lines(comparison: ComparisonResults) -> tuple[str, ...]:
     if verdict is None or not comparison.rows or not comparison.queries:
         return ()
     answer = f"{QUESTION} {_answer(comparison, verdict)}"
-    if verdict.answer not in (NO, YES):
+    if verdict.answer not in (NO, UNDECIDED, YES):
         return (answer,)
     trust = [comparison.trust] if comparison.trust else []
     return (answer, _costs(comparison, verdict), *trust)
@@ -40,7 +48,11 @@ def _answer(comparison: ComparisonResults, verdict: Verdict) -> str:
     if verdict.answer == TOO_FEW:
         kind = comparison.kind_of_queries
         few = pluralize(len(comparison.queries), f"{kind} query is", f"{kind} queries are")
-        return f"Cannot be said: {few} too few; at least {FEWEST} can show a difference."
+        systems = pluralize(sum(row.cost is not None for row in comparison.rows.values()), "system")
+        return (
+            f"Cannot be said: {few} too few; at least {verdict.needed} can show a difference "
+            f"between {systems}."
+        )
     if verdict.answer == ONE_KIND:
         have = [row for row in comparison.rows.values() if row.cost]
         lacks = "without" if any(row.contextual for row in have) else "with"
@@ -54,6 +66,13 @@ def _answer(comparison: ComparisonResults, verdict: Verdict) -> str:
         return (
             f"No: {_valued(comparison, enough)} is not distinguishably worse in {label} than the "
             f"best, {_valued(comparison, best)}: {_interval(verdict.difference)}."
+        )
+    if verdict.answer == UNDECIDED and verdict.difference is not None:
+        p, corrected = short(verdict.difference.p), short(verdict.difference.p_holm)
+        return (
+            f"Undecided: {_valued(comparison, enough)} is worse in {label} than the best, "
+            f"{_valued(comparison, best)}: {_interval(verdict.difference)}; but not "
+            f"distinguishably once p is corrected for all systems ({p}, corrected {corrected})."
         )
     return (
         f"Yes: the best system without, {_valued(comparison, rows[verdict.without])}, is worse in "
@@ -82,9 +101,13 @@ def _costs(comparison: ComparisonResults, verdict: Verdict) -> str:
         costs = _dearer(rows[verdict.best], rows[verdict.without])
         as_good = f", {verdict.enough} not distinguishably worse for less"
         cheaper = "" if verdict.enough == verdict.best else as_good
+        wanted = verdict.lost.queries_needed or 0 if verdict.lost else 0
+        changes = "More queries will hardly change this"
+        if wanted > len(comparison.queries):
+            changes = f"A test with {rounded(wanted)} other queries would be needed to confirm this"
         return (
-            f"{verdict.best} costs {costs}{cheaper}. More queries will hardly change this; a "
-            "better system without a contextual model may."
+            f"{verdict.best} costs {costs}{cheaper}. {changes}; a better system without a "
+            "contextual model may change it."
         )
     enough, difference = rows[verdict.enough], verdict.difference
     if difference is None:

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from benchmarks.certificate import RESULTS
-from benchmarks.known_items import SETS, compared, kept_in
+from benchmarks.known_items import MADE_BY, SETS, compared, kept_in
 from retriever.document_queries.kinds import KINDS
-from retriever.known_items.trust import MEASURED, trust_in
+from retriever.known_items.trust import LEAST, MEASURED, trust_in
 
 KEPT = json.loads((RESULTS / "known_items.json").read_text())
 ROWS = KEPT["rows"]
@@ -27,11 +27,17 @@ def test_verdicts_print_what_was_measured(name):
 
 def test_a_verdict_says_how_often_such_a_verdict_was_right():
     found = MEASURED[tuple(KINDS)]
-    said = trust_in(reversed(list(KINDS)))
+    said = trust_in(reversed(list(KINDS)), 300, MADE_BY)
     assert f"{found.confirmed} of {found.claimed} significant differences had the same" in said
-    assert trust_in(["own"]) == (
+    assert trust_in(["own"], 300, MADE_BY) == (
         "How far to trust verdicts by queries of this kind was not measured."
     )
+    assert trust_in(KINDS, 300, "AP@3") == (
+        "How far to trust such a verdict was measured by RR@100 only, not by AP@3."
+    )
+    fewest = min(one["queries"] for of in ROWS.values() for some in of.values() for one in some)
+    assert fewest >= LEAST
+    assert trust_in(KINDS, LEAST - 1, MADE_BY).endswith("was not measured: make at least 25.")
 
 
 def test_orders_are_compared_as_worked_out_by_hand():

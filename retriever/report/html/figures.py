@@ -73,7 +73,7 @@ def _points(
     points = [Point(r.name, r.family, costs[r.name], r.quality[measure]) for r in rows]
     said = "; ".join(f"{p.name} {p.quality:.3f} at {p.cost:,.3g}" for p in points)
     pareto_front = comparison.fronts().get(key, ())
-    description = f"{said}. On the front: {', '.join(pareto_front)}."
+    description = f"{said}. Pareto front: {', '.join(pareto_front)}."
     label = label_of(measure)
     texts = PlotTexts(
         key, f"{label} against {AGAINST[key]}", description, f"{across}, log scale", label

@@ -178,7 +178,7 @@ def _building(comparison: ComparisonResults) -> Table:
 
 
 def _front_column(comparison: ComparisonResults) -> list[str]:
-    return ["On the front"] if comparison.judged else []
+    return ["Pareto front"] if comparison.judged else []
 
 
 def _with_front(
@@ -200,7 +200,7 @@ def _front_key(comparison: ComparisonResults, cost: str) -> str:
     if not comparison.judged:
         return ""
     measure = label_of(comparison.measures[0])
-    return f"On the front: no other system has a higher {measure} for the same or less of {cost}."
+    return f"Pareto front: no other system has a higher {measure} for the same or less of {cost}."
 
 
 def _agreement(comparison: ComparisonResults) -> Table:

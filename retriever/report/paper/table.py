@@ -149,7 +149,7 @@ def _caption(comparison: ComparisonResults, asked: str) -> str:
     )
     if comparison.pairs:
         parts.append(
-            "Letters: significantly better than the systems that have them "
+            "Superscripts: the letters of the systems that are significantly worse "
             f"({test.format(f'{len(comparison.pairs)} pairs')})."
         )
     elif comparison.baseline:

@@ -248,4 +248,4 @@ def _fronts(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Line
         if fronts.get(cost)
     ]
     if lines:
-        yield f"front of {label_of(comparison.measure)} against", lines
+        yield f"Pareto front of {label_of(comparison.measure)} and", lines

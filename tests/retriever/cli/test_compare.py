@@ -16,7 +16,7 @@ def test_compare_prints_a_table(two):
     assert title
     assert " ".join(said.split()) == (
         "Do you need contextual embeddings here? Cannot be said: 2 judged queries are too few; at "
-        "least 6 can show a difference."
+        "least 6 can show a difference between 2 systems."
     )
     assert cells["nDCG@10"] == cells["recall@100"] == cells["MRR@10"] == ["1.0000", "1.0000"]
     pair = next(line for line in out.splitlines() if "RBO with graph" in line)
@@ -76,7 +76,7 @@ def test_what_cannot_be_compared_is_refused(two):
     assert fail(*COMPARE, "-m", "nope").startswith("No measure 'nope'.")
     Path("other.tsv").write_text("query-id\tcorpus-id\tscore\n301\tcat\t1\n")
     assert fail(*COMPARE, "--qrels", "other.tsv").startswith(
-        "The judgments cover none of the 2 queries: they cover 301; the queries are q1, q2."
+        "There are judgments for none of the 2 queries: they are for 301; the queries are q1, q2."
     )
     Path("file").write_text("")
     assert "'file' is a file" in misuse(*COMPARE, "--runs", "file")

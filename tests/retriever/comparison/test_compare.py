@@ -236,8 +236,8 @@ def test_a_collection_without_an_index_is_refused_with_the_next_step(collection)
 
 def test_judgments_of_other_queries_are_refused(compass):
     message = exactly(
-        "The judgments cover none of the 2 queries: they cover 301, 302; the queries are q1, q2. "
-        "Give the queries and qrels of one collection."
+        "There are judgments for none of the 2 queries: they are for 301, 302; the queries are q1, "
+        "q2. Give the queries and qrels of one collection."
     )
     qrels = {"301": {"a": 1}, "302": {"a": 1}}
     refused(InputError, message, compare, compass, ["axes"], QUERIES, qrels)
@@ -253,7 +253,7 @@ def test_judgments_of_other_queries_are_refused(compass):
         (["axes"], {}, {}, "There are no queries. Give at least one"),
         (["axes"], {"q": " "}, {}, "The query is empty"),
         (["axes"], {"a": "north", "b": " "}, {}, "Query 1 is empty"),
-        (["axes"], QUERIES, {"qrels": {}}, "they cover none; the queries are q1, q2"),
+        (["axes"], QUERIES, {"qrels": {}}, "they are for none; the queries are q1, q2"),
         (["axes"], QUERIES, JUDGED | {"measures": ["nCDG@10"]}, "No measure 'nCDG@10'"),
         (["axes"], QUERIES, {"k": 0}, "k is 0; expected a whole number"),
         (["axes"], QUERIES, JUDGED | {"baseline": "nope"}, "No system 'nope' .* It has: axes"),

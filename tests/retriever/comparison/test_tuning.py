@@ -100,4 +100,4 @@ def test_test_queries_that_are_training_queries_are_refused(fused, queries, says
 def test_only_a_fusion_has_weights(compass):
     compass.cascade("cascade", "half", "axes")
     for name in ("axes", "cascade"):
-        refused(InputError, f"'{name}' is no fusion", tune_fusion, compass, name, *TRAIN)
+        refused(InputError, f"'{name}' is not a fusion", tune_fusion, compass, name, *TRAIN)

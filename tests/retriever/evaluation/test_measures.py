@@ -69,10 +69,16 @@ def test_common_names_of_measures_are_accepted(names):
     ],
 )
 def test_a_measure_that_cannot_be_computed_is_refused(name):
+    known = f"No measure '{name}'."
+    if name:
+        known = (
+            f"'{name}' cannot be computed: a cutoff is a whole number from 1, options are those of "
+            "ir_measures, and some of its measures need packages or programs that are not "
+            "installed, or are no mean over queries."
+        )
     message = exactly(
-        f"No measure '{name}'. "
-        "Examples of known measures: nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, "
-        "P@5 or precision@5, Success@1."
+        f"{known} Examples of known measures: nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or "
+        "MAP, P@5 or precision@5, Success@1."
     )
     refused(UnknownNameError, message, parse_measures, ["nDCG@10", name])
     refused(UnknownNameError, message, canonical, name)

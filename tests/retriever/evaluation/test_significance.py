@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import astuple, replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from indexes.errors import InputError
-from retriever.evaluation.significance import FLIPS, RESAMPLES, all_pairs, differences, holm
+from retriever.evaluation.significance import (
+    FLIPS,
+    RESAMPLES,
+    all_pairs,
+    differences,
+    fewest_queries,
+    holm,
+)
 from tests.support.toy import exactly, refused
 
 # Multiples of 1/64 add up without rounding; so few of them give many ties.
@@ -216,7 +224,8 @@ def test_neither_the_order_of_queries_nor_other_systems_matter(queries):
     assert differences(dict(reversed(baseline.items())), backwards) == together
     for name, values in rows.items():
         alone = differences(baseline, {name: values})[name]
-        assert replace(together[name], p_holm=alone.p_holm) == alone
+        corrected = {"p_holm": alone.p_holm, "queries_needed": alone.queries_needed}
+        assert replace(together[name], **corrected) == alone
 
 
 def test_results_depend_on_the_seed_alone():
@@ -241,6 +250,29 @@ def test_the_interval_covers_the_true_mean_and_p_its_error_rate():
     # Three standard errors of 300 draws: 3 * sqrt(0.05 * 0.95 / 300) = 0.038.
     assert covered == pytest.approx(0.95, abs=0.038)
     assert wrong == pytest.approx(0.05, abs=0.038)
+
+
+def test_of_several_differences_more_queries_are_needed():
+    """The smallest p of three is multiplied by three, the next two, which are equal, by two."""
+    rows = {"a": [0.1, 0.3], "b": [0.1, -0.3], "c": [-0.1, 0.3]}
+    rows = {name: by_query(10 * row) for name, row in rows.items()}
+    found = differences(dict.fromkeys(rows["a"], 0.0), rows)
+    assert [one.p_holm / one.p for one in found.values()] == pytest.approx([3, 2, 2])
+    z = {m: NormalDist().inv_cdf(1 - 0.025 / m) + NormalDist().inv_cdf(0.8) for m in (2, 3)}
+    # Means of 0.2 and 0.1, standard deviations of 0.1 and 0.2 sqrt(20 / 19).
+    spread = math.sqrt(20 / 19)
+    assert found["a"].queries_needed == max(7, math.ceil((z[3] * 0.1 * spread / 0.2) ** 2))
+    needed = math.ceil((z[2] * 0.2 * spread / 0.1) ** 2)
+    assert found["b"].queries_needed == found["c"].queries_needed == needed
+
+
+@pytest.mark.parametrize(("comparisons", "fewest"), [(1, 6), (2, 7), (8, 9), (36, 11)])
+def test_fewer_queries_cannot_show_any_difference(comparisons, fewest):
+    assert fewest_queries(comparisons) == fewest
+    for queries, shown in ((fewest - 1, False), (fewest, True)):
+        rows = {str(n): by_query([1.0] * queries) for n in range(comparisons)}
+        found = differences(dict.fromkeys(rows["0"], 0.0), rows)
+        assert any(one.significant for one in found.values()) == shown
 
 
 def test_with_the_queries_needed_four_of_five_differences_are_found():
@@ -289,7 +321,8 @@ def test_pairs_are_the_differences_of_each_two_corrected_over_all():
     assert [one.p_holm for one in found.values()] == corrected
     for (first, second), one in found.items():
         (alone,) = differences(PAIRED[second], {first: PAIRED[first]}).values()
-        assert replace(one, p_holm=alone.p_holm) == alone
+        corrected = {"p_holm": alone.p_holm, "queries_needed": alone.queries_needed}
+        assert replace(one, **corrected) == alone
     # b is better on all of 8 queries: two of 2^8 patterns are as far, times three pairs.
     assert found["a", "b"].p_holm == pytest.approx(3 * 2 / 2**8)
 

@@ -123,7 +123,7 @@ def test_any_text_may_be_an_id(key):
     ],
 )
 def test_a_measure_by_which_low_grades_count_or_trec_eval_crashes_is_refused(name):
-    refused(UnknownNameError, "No measure ", evaluate, {}, {}, [name])
+    refused(UnknownNameError, "cannot be computed: ", evaluate, {}, {}, [name])
 
 
 def test_gains_concern_their_own_measure_only():

@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from retriever.evaluation.results import Agreement, Query
-from retriever.evaluation.verdict import NO, NO_JUDGMENTS, ONE_KIND, TOO_FEW, YES, verdict_of
+from retriever.evaluation.verdict import (
+    NO,
+    NO_JUDGMENTS,
+    ONE_KIND,
+    TOO_FEW,
+    UNDECIDED,
+    YES,
+    verdict_of,
+)
 from retriever.report.exports import json_lines
 from retriever.report.headline import headline
 from retriever.report.verdict import verdict_lines
@@ -58,6 +66,51 @@ def test_contextual_embeddings_are_needed_where_all_others_are_significantly_wor
     assert (found.lost.mean, found.lost.significant) == (-0.5, True)
 
 
+# Six queries better by minilm, six alike: p is 2 / 2^6, and twice that with another system.
+HALF_WORSE = {"bm25": 0.5, "minilm": [1.0] * 6 + [0.5] * 6}
+
+
+def test_what_is_worse_only_before_the_correction_is_undecided():
+    made = over({"glove": [0.4] * 6 + [0.5] * 6, **HALF_WORSE})
+    found = made.verdict
+    assert (found.answer, found.best, found.enough) == (UNDECIDED, "minilm", "bm25")
+    assert (found.difference.p, found.difference.p_holm) == (1 / 32, 1 / 16)
+    answer, costs = verdict_lines(made)
+    assert answer == (
+        "Do you need contextual embeddings here? Undecided: bm25 (0.500) is worse in nDCG@10 than "
+        "the best, minilm (0.750): −0.250, 95 % interval −0.375 to −0.125; but not distinguishably "
+        "once p is corrected for all systems (0.031, corrected 0.062)."
+    )
+    assert costs.endswith("the same disk; about 13 queries needed to distinguish.")
+    # The only one that is tested needs no correction.
+    found = over(HALF_WORSE)
+    assert found.verdict.answer == YES
+    assert "More queries will hardly change this" in verdict_lines(found)[1]
+
+
+def test_a_need_that_few_more_queries_could_refute_is_to_be_confirmed():
+    # Eight of twelve queries better by minilm, two worse: p is .04.
+    made = over({"bm25": 0.5, "minilm": [0.9] * 9 + [0.5] + [0.1, 0.2]})
+    assert made.verdict.answer == YES
+    assert made.verdict.lost.queries_needed > 12
+    assert "other queries would be needed to confirm this;" in verdict_lines(made)[1]
+
+
+def test_nothing_is_said_where_no_difference_could_be_significant_after_correction():
+    ids = IDS[:6]
+    made = over({"bm25": 0.25, "glove": 0.1, "minilm": 0.75})
+    few = {
+        name: {MEASURE: {one: of[MEASURE][one] for one in ids}}
+        for name, of in made.per_query.items()
+    }
+    found = verdict_of(made.rows, few, made.measures, 3)
+    # With two comparisons, the smallest p is 2 * 2 / 2^6.
+    assert (found.answer, found.needed) == (TOO_FEW, 7)
+    two = {name: few[name] for name in ("bm25", "minilm")}
+    rows = {name: made.rows[name] for name in two}
+    assert verdict_of(rows, two, made.measures, 3).answer == YES
+
+
 def test_of_several_that_are_enough_the_cheapest_to_build_and_ask_is_named():
     made = over({"bm25": 0.5, "glove": [0.4] + [0.5] * 11, "minilm": [1.0] + [0.5] * 11})
     # 1,000 documents: 1 s to build and a query of 0.5 or 1 ms for each.
@@ -93,7 +146,10 @@ def test_the_lines_say_that_they_are_needed():
         "Do you need contextual embeddings here? Yes: the best system without, bm25 (0.250), is "
         "worse in nDCG@10 than the best, minilm (0.750): −0.500, 95 % interval −0.500 to −0.500."
     )
-    assert costs.endswith("may.")
+    assert costs.endswith(
+        " More queries will hardly change this; a better system without a contextual model may "
+        "change it."
+    )
 
 
 def test_the_lines_of_a_best_system_without_a_contextual_model_name_the_best_with_one():
@@ -122,7 +178,9 @@ def test_of_fewer_queries_than_can_show_a_difference_there_is_no_answer():
     assert found.answer == TOO_FEW
     queries = {one: made.queries[one] for one in IDS[:5]}
     (line,) = verdict_lines(replace(made, verdict=found, queries=queries))
-    assert line.endswith("5 judged queries are too few; at least 6 can show a difference.")
+    assert line.endswith(
+        "5 judged queries are too few; at least 6 can show a difference between 2 systems."
+    )
 
 
 def test_without_judgments_the_line_says_how_to_get_an_answer():

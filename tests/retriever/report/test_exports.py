@@ -257,8 +257,9 @@ def test_standard_output_has_only_json_or_csv(folder):
     assert done.stderr.splitlines() == [
         "note: 1 query without judgments was left out: q3.",
         "note: Run 'other' has no hits for 1 query, which count 0: q2.",
-        "note: Intervals: 10,000 bootstrap resamples. p: 100,000 sign flips (all of them, up to "
-        "16 queries), Holm-corrected over the systems of each measure. Seed 20240517.",
+        "note: Intervals: 10,000 bootstrap resamples, not corrected. p: 100,000 sign flips (all of "
+        "them, up to 16 queries), Holm-corrected over the differences from bm25 in each measure. "
+        "Seed 20240517.",
         *(f"note: wrote runs/{name}.trec" for name in ("floor", "bm25", "other")),
     ]
     output = succeed(*arguments, "--csv")

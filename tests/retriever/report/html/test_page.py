@@ -65,8 +65,10 @@ def test_the_headline_names_the_best_system_and_the_significance_of_its_lead():
         "minilm is not distinguishable from the baseline, bm25 (0.500): +0.125, "
         "95 % interval −0.050 to +0.300; about 1,200 queries needed to distinguish.",
         "Worse than bm25: glove.",
-        "Worth their time a query, as no other is as good for less: glove, bm25 and minilm.",
-        "Worth their time to build, as no other is as good for less: bm25 and minilm.",
+        "Pareto front of quality and time a query, where no other system is as good for less: "
+        "glove, bm25 and minilm.",
+        "Pareto front of quality and time to build, where no other system is as good for less: "
+        "bm25 and minilm.",
     ]
 
 
@@ -105,7 +107,7 @@ def with_better_minilm():
         ),
         (
             only(three(), "bm25", "glove"),
-            "No baseline was given, so no difference was tested for significance.",
+            "No baseline was given, so no differences from one are listed.",
         ),
         (
             unjudged(),
@@ -165,14 +167,14 @@ def test_tables_of_costs_and_of_agreement():
     html = page(three())
     found = lines(html, "Answering: one query alone, milliseconds, p50 / p95 / p99")
     assert found[:2] == [
-        "Encoding · Searching · Fetching · All · Queries/s, as a batch · On the front",
+        "Encoding · Searching · Fetching · All · Queries/s, as a batch · Pareto front",
         "bm25 · 0.50|1.00 / 2.00 · 0.50|1.00 / 2.00 · 0.00|0.00 / 0.00 · 1.00|2.00 / 4.00 · "
         "1,200 · yes",
     ]
     columns, _, glove, _ = lines(html, "Building and keeping")
     assert columns == (
         "Embedding, s · Indexing, s · Documents/s · Tokens/s · Memory, building · Memory, open · "
-        "On disk · Bytes a document · On the front"
+        "On disk · Bytes a document · Pareto front"
     )
     assert glove == "glove · 4.00 · 0.00 · 25 · - · 5.0 MB · - · 200.0 kB · 2,000 · -"
     name = "Similarity of the results: overlap@3, and rank-biased overlap under it"
@@ -189,7 +191,7 @@ def test_a_page_has_the_sections_that_its_comparison_has_values_for():
     assert sections(html) == ["cost", "agreement", "explorer", "certificate"]
     assert "nDCG" not in html.split("<script")[0]
     assert data_of(html)["queries"][0]["values"] == []
-    assert "On the front" not in html
+    assert "Pareto front" not in html
     # Without a baseline there are no differences.
     html = page(only(three(), "bm25", "minilm"))
     assert sections(html) == ["quality", "cost", "agreement", "explorer", "certificate"]

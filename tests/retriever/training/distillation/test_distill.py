@@ -677,7 +677,7 @@ def test_teacher_and_student_are_evaluated(news, report):
         ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
         ({"precision": "float32"}, "has no choice of precision"),
         ({"queries": {"q": "rain"}}, "give both, or neither"),
-        ({"queries": {"q": "rain"}, "qrels": {"p": {"a": 1}}}, "cover none of the 1 query"),
+        ({"queries": {"q": "rain"}, "qrels": {"p": {"a": 1}}}, "judgments for none of the 1 query"),
     ],
 )
 def test_wrong_arguments_are_refused(news, changed, message):
