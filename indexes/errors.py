@@ -229,6 +229,12 @@ def _shown(items: Sequence[object], total: int) -> list[str]:
     return [*shown, f"  ... and {total - len(shown):,} more"] if total > len(shown) else shown
 
 
+def check_text(what: str, value: object) -> None:
+    """Raise an InputError that names `what` unless a value is text."""
+    if not isinstance(value, str):
+        raise InputError(f"{what} is {short_repr(value)}; expected text.")
+
+
 def pluralize(number: int, one: str, more: str = "") -> str:
     """Format a count with its noun: `1 query`, `2,000 queries`; by default the plural adds an s."""
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"

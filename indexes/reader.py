@@ -20,7 +20,7 @@ from indexes.catalog.images import FOLDER as IMAGES
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry, gaps
 from indexes.document import Document
-from indexes.errors import DamageError
+from indexes.errors import DamageError, check_text
 from indexes.neighbors import Matrix
 from indexes.search.recent import RecentPassages
 from indexes.search.searchers import SearcherCache
@@ -161,6 +161,7 @@ class Reader:
 
     def index(self, name: str) -> IndexRow:
         """Return the index of that name; raise an `UnknownNameError` that lists the others."""
+        check_text("The name of an index", name)
         with self.catalog.reading():
             return self.registry.index(name)
 

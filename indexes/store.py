@@ -24,7 +24,7 @@ from indexes.catalog.records import (
     kind_of,
 )
 from indexes.catalog.registry import another_index
-from indexes.errors import CollectionError, DamageError, InputError, NextStep, shown
+from indexes.errors import CollectionError, DamageError, InputError, NextStep, check_text, shown
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.sources import KnownSources, Source
 from indexes.ingest.sync import Sync
@@ -193,6 +193,7 @@ class Store(Reader):
         self, name: str, *, definition: Mapping[str, Any] | None = None, dim: int = 0
     ) -> None:
         """Raise an InputError for a name that cannot name a file, or what its engine rejects."""
+        check_text("The name of an index", name)
         if not NAME.fullmatch(name):
             raise InputError(
                 f"'{name}' cannot name an index. "

@@ -126,6 +126,9 @@ class Building(Updates):
         words = WordOptions(language, stopwords, k1, b)
         if isinstance(embedder, str):
             embedder = load_embedder(parse_spec(embedder, options or {}))
+        elif isinstance(embedder, type):
+            name = embedder.__name__
+            raise InputError(f"The embedder is the class {name}; give an instance: {name}(...).")
         elif options and engine is None:
             raise InputError("options are those of an embedder by name: give 'KIND:MODEL' with it.")
         imported = None if from_vectors is None else vectors_of(from_vectors)
@@ -176,7 +179,7 @@ class Building(Updates):
     def fuse(
         self,
         name: str,
-        parts: Sequence[str],
+        parts: Sequence[str] | Mapping[str, float],
         *,
         method: str = RRF,
         weights: Sequence[float] | None = None,
@@ -185,7 +188,8 @@ class Building(Updates):
     ) -> BuildReport:
         """Name a fusion of several indexes, to be used like an index; see `fusion.Fusion`.
 
-        Each part returns `depth` documents, whatever k is.
+        `parts` are their names, or map these to their weights. Each part returns `depth` documents,
+        whatever k is.
 
         Raises:
             InputError: fewer than two parts, an unknown method, or invalid weights or depth; or a
@@ -193,8 +197,15 @@ class Building(Updates):
             UnknownNameError: a part does not exist.
             MismatchError: a different index of that name exists.
         """
+        if isinstance(parts, Mapping):
+            if weights is not None:
+                raise InputError("The weights are given twice: with the parts, and as weights.")
+            weights, parts = list(parts.values()), list(parts)
         if isinstance(parts, str):
             raise InputError(f"The parts are one text, '{parts}'; expected a list of names.")
+        if not isinstance(parts, Sequence):
+            kind = type(parts).__name__
+            raise InputError(f"The parts are of type {kind}; expected a list of names.")
         definition = fusion_definition(
             len(parts), method=method, weights=weights, rrf_k=rrf_k, depth=depth
         )

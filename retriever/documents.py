@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import islice
@@ -14,7 +14,14 @@ from indexes.catalog.field_names import check_readings, field_path
 from indexes.catalog.filters import AllOf, Exists, Filter
 from indexes.catalog.origins import NO_SOURCE
 from indexes.document import Document
-from indexes.errors import InputError, UnknownNameError, pluralize, unknown_name, unknown_names
+from indexes.errors import (
+    InputError,
+    UnknownNameError,
+    check_text,
+    pluralize,
+    unknown_name,
+    unknown_names,
+)
 from indexes.ingest.sources import Source
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress
@@ -242,6 +249,9 @@ class Documents:
             return self._deleted(count)
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
+        if doc_ids is not None and not isinstance(doc_ids, Iterable):
+            kind = type(doc_ids).__name__
+            raise InputError(f"delete was given {kind}; expected a list of document ids.")
         doc_ids = list(doc_ids or [])
         for doc_id in doc_ids:
             _check_id(doc_id)
@@ -270,6 +280,8 @@ class Documents:
             InputError: a name is not valid for a field, or may mean two.
             LockedError: another process is writing.
         """
+        for name in names:
+            check_text("The name of a field", name)
         paths = [field_path(name) for name in names]
         with self._store.snapshot() as now:
             check_readings(AllOf(tuple(map(Exists, paths))), now.corpus.any_match)

@@ -8,7 +8,14 @@ from typing import Any, TypeVar, overload
 from numpy.typing import ArrayLike
 
 from indexes.catalog.records import kind_of
-from indexes.errors import MOST_NAMED, InputError, MismatchError, first_of, unknown_names
+from indexes.errors import (
+    MOST_NAMED,
+    InputError,
+    MismatchError,
+    check_text,
+    first_of,
+    unknown_names,
+)
 from indexes.images import Image, ImageSource
 from indexes.lexical.options import LexicalOptions
 from retriever.advice import shell_command
@@ -138,6 +145,8 @@ class Searching(Documents, VectorSearchMethods):
         options: SearchOptions,
     ) -> Hits | None:
         """Return the hits if the retriever is known and the collection is as it was then."""
+        if index is not None:
+            check_text("The name of an index", index)
         known = retrievers.get(index) if options is PLAIN else None
         return None if known is None else known[1].search_at(known[0], query, k, where)
 
@@ -237,6 +246,8 @@ class Searching(Documents, VectorSearchMethods):
         A combination comes with the embedders of all its parts. `given` are vectors of queries by
         index, in place of the embedder of that index, which is not loaded.
         """
+        if index is not None:
+            check_text("The name of an index", index)
         if given:
             name = index if index is not None else self._default_index()
             return Retriever(self._finder(name, given), self._store)

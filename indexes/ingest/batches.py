@@ -69,7 +69,7 @@ class IngestBatches:
             self.count += len(batch)
             self.progress(self.count, 0)
         if self._refuses:
-            advice = "Fix them, or skip bad records (skip_bad)."
+            advice = "Fix them, or skip bad records (--skip-bad, skip_bad=True)."
             raise BadRecordsError(self.bad, self.total_bad, kept=self.kept, advice=advice)
 
     def _gather(self) -> list[Record]:

@@ -188,8 +188,6 @@ def compare(
     _print(result, why, as_json=as_json, as_csv=as_csv)
     note(*result.notes)
     # Files come last: the numbers must not be lost if one cannot be written.
-    for path in result.write_runs(runs) if runs else ():
-        note(f"wrote {path}")
     if html:
         (result.without_texts() if no_texts else result).write_html(html)
         note(f"wrote {html}")
@@ -202,6 +200,9 @@ def compare(
             f"wrote {label_file}: {count:,} documents to judge. Fill in the column relevance and "
             f"pass the file: --qrels {shlex.quote(str(label_file))}"
         )
+    # An id may have no place in TREC's format.
+    for path in result.write_runs(runs) if runs else ():
+        note(f"wrote {path}")
 
 
 def _check_for_one(libraries: Sequence[Path], **given: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
@@ -49,6 +48,7 @@ def tune_fusion(
     """
     from dataclasses import asdict
 
+    from retriever.advice import shell_command
     from retriever.collection import Collection
     from retriever.comparison.tuning import tune_fusion as library_tune
     from retriever.formats import read_mixed_queries, read_qrels
@@ -80,5 +80,5 @@ def tune_fusion(
     if save is not None:
         note(f"'{save}' is a fusion with these weights.")
     else:
-        build = shlex.join(found.build_options)
-        note(f"To keep them: --save NAME, or retriever build LIBRARY NAME {build}")
+        build = shell_command("build", library, "NAME", *found.build_options)
+        note(f"To keep them: --save NAME, or {build}")

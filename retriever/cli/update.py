@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -244,18 +245,37 @@ def _changes(library: Path, sources: tuple[Path, ...], quiet: float) -> Iterator
         ) from None
 
     milliseconds = max(1, round(quiet * 1000))
-    watched = watchfiles.watch(
-        *_folders(sources),
-        watch_filter=_filter(library, sources),
-        recursive=any(source.is_dir() for source in sources),
-        step=milliseconds,
-        debounce=LONGEST_QUIET * milliseconds,
-        rust_timeout=milliseconds,
-        yield_on_timeout=True,
-        ignore_permission_denied=True,
-    )
-    # What changes during an update is noted meanwhile, and comes next.
-    return (changed for number, changed in enumerate(watched) if changed or not number)
+    how: dict[str, Any] = {
+        "watch_filter": _filter(library, sources),
+        "recursive": any(source.is_dir() for source in sources),
+        "step": milliseconds,
+        "debounce": LONGEST_QUIET * milliseconds,
+        "rust_timeout": milliseconds,
+        "yield_on_timeout": True,
+        "ignore_permission_denied": True,
+    }
+
+    def changes() -> Iterator[object]:
+        # What changes during an update is noted meanwhile, and comes next.
+        watched = enumerate(watchfiles.watch(*_folders(sources), **how))
+        return (changed for number, changed in watched if changed or not number)
+
+    return _again_if_it_fails(changes, quiet)
+
+
+def _again_if_it_fails(changes: Callable[[], Iterator[object]], seconds: float) -> Iterator[object]:
+    """Yield changes; watch anew where the watcher ends with an error of its own.
+
+    It does at a name that is not UTF-8, which is a change like any other.
+    """
+    while True:
+        try:
+            yield from changes()
+        except RuntimeError as error:
+            log_note(f"watching starts again: {str(error).rstrip('.')}")
+            time.sleep(seconds)
+        else:
+            return
 
 
 # As long as changes go on, an update is put off for at most so many quiet times.

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.field_names import field_path
 from indexes.catalog.filters import Filter
 from indexes.errors import InputError
 from indexes.neighbors import COSINE
@@ -30,6 +31,7 @@ from retriever.formats.vectors.writing import (
     parts,
 )
 from retriever.indexing.info import missing_note
+from retriever.search.filter_notes import field_notes
 
 PAGE = 256
 # What writes to a place with a layout.
@@ -73,6 +75,11 @@ def export(
     _check_targets(targets, force=force)
 
     def write(snapshot: Snapshot) -> ExportReport:
+        corpus = snapshot.corpus
+        if partition is not None and (
+            notes := field_notes(corpus.any_match, [field_path(partition)], corpus.some_fields)
+        ):
+            raise InputError(f"The partition: {notes[0]}")
         is_folder = kind is parts or partition is not None
         with _unfinished(targets, is_folder=is_folder, path=path) as place:
             if index is None:

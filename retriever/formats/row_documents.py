@@ -31,6 +31,9 @@ from retriever.formats.tables.arrow import is_table, read_table
 Item = tuple[str, Document | BadRecord]
 Record = tuple[str, Mapping[str, Any] | Document | BadRecord]
 
+# The kinds of files whose fields can hold objects.
+OBJECTS = ("jsonl", "json")
+METADATA = "metadata"
 # Bytes of typed rows that are held in memory; a temporary file holds the rest.
 SPOOL_BYTES = 1 << 22
 
@@ -84,21 +87,23 @@ def read_row_documents(source: Source, reading: Reading) -> Iterator[Item]:
     typed = reading.types == AUTO and source.kind in OWN_DELIMITERS
     with open_rows(source, header, known, reading.part) as rows:
         if not typed:
-            yield from _documents(source.name, rows, header, reading, column)
+            flat = source.kind not in OBJECTS
+            yield from _documents(source.name, rows, header, reading, column, flat=flat)
             return
         with SpooledTemporaryFile(SPOOL_BYTES) as kept:
             types = ColumnTypes.of(_keep(rows, kept))
             kept.seek(0)
             again = map(_kept_row, kept)
-            yield from _documents(source.name, again, header, reading, column, types)
+            yield from _documents(source.name, again, header, reading, column, types, flat=True)
 
 
 def read_iterable(source: Iterable[object], reading: Reading) -> Iterator[Item]:
     """Yield the documents of a table in memory, or of an iterable of `Document` and mappings."""
     header = Header()
-    rows = read_table(source, header) if is_table(source) else _records(source)
+    flat = is_table(source)
+    rows = read_table(source, header) if flat else _records(source)
     column = ImageColumn(reading.image) if reading.image else None
-    return _documents(f"The {type(source).__name__}", rows, header, reading, column)
+    return _documents(f"The {type(source).__name__}", rows, header, reading, column, flat=flat)
 
 
 def _records(source: Iterable[object]) -> Iterator[Record]:
@@ -118,8 +123,13 @@ def _documents(
     reading: Reading,
     column: ImageColumn | None,
     types: ColumnTypes | None = None,
+    *,
+    flat: bool,
 ) -> Iterator[Item]:
-    """Yield the documents of rows; those before the first mapping need no columns."""
+    """Yield the documents of rows; those before the first mapping need no columns.
+
+    Those of a `flat` table cannot hold objects.
+    """
     first: list[Record] = []
     standard = False
     for place, row in rows:
@@ -143,10 +153,28 @@ def _documents(
         if type(row) is not dict and not isinstance(row, Mapping):  # the second is slow
             yield place, row
             continue
-        item = document_or_bad(place, types.convert(row, texts) if types else row, column, layout)
+        fields = types.convert(row, texts) if types else row
+        if flat and METADATA in fields:
+            fields = _with_metadata(fields)
+        item = document_or_bad(place, fields, column, layout)
         if layout.ids or isinstance(item, BadRecord) or reading.repeated.is_new(place, item):
             yield place, item
     reading.repeated.note()
+
+
+def _with_metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row of a table with the object that its metadata is JSON of, if it is.
+
+    `export` writes it so: a column of a table has one type.
+    """
+    text = row[METADATA]
+    if not isinstance(text, str):
+        return row
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return row
+    return {**row, METADATA: found} if isinstance(found, dict) else row
 
 
 def _keep(rows: Iterable[Row], kept: IO[bytes]) -> Iterator[Mapping[str, Any] | BadRecord]:

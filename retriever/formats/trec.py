@@ -17,7 +17,10 @@ def check_token(what: str, value: str) -> None:
         raise InputError(f"The {what} is empty; TREC's columns are separated by white space.")
     if value.split() != [value]:
         problem = "holds white space, which separates TREC's columns"
-        raise InputError(f"The {what} {value!r} {problem}. Choose one without.")
+        raise InputError(
+            f"The {what} {value!r} {problem}. Use another format, such as JSON lines or CSV, or "
+            "choose one without."
+        )
     if value.startswith(BOM):
         raise InputError(f"The {what} {value!r} begins with a byte-order mark. Remove it.")
     if not is_unicode(value):

@@ -20,7 +20,7 @@ from indexes.catalog.records import (
     kind_of,
 )
 from indexes.catalog.registry import another_index
-from indexes.errors import FailedText, FailedTextsError, InputError
+from indexes.errors import FailedText, FailedTextsError, InputError, check_text
 from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE
 from indexes.pipeline.builder import ReadContents
@@ -128,6 +128,8 @@ class IndexBuilder:
     ) -> BuildReport:
         """Name a combination of indexes; see `Collection.fuse` and `Collection.cascade`."""
         self.store.check_new(name)
+        for part in parts:
+            check_text("The name of an index", part)
         if len(set(parts)) < len(parts):
             raise InputError(f"An index is named twice: {', '.join(parts)}.")
         if definition.get("fuse") == CONVEX:

@@ -17,6 +17,7 @@ from indexes.errors import (
     InputError,
     MismatchError,
     ModelNotAvailableError,
+    check_text,
     unknown_name,
 )
 from indexes.images import Image
@@ -128,6 +129,7 @@ class EmbedderPool:
 
     def keep(self, embedder: Embedder) -> None:
         """Cache an embedder for the indexes that it made."""
+        check_text(f"The fingerprint of {embedder.name}", embedder.fingerprint)
         self._loaded[vector_fingerprint(embedder.fingerprint)] = embedder
 
     def pickled(self) -> list[bytes]:

@@ -17,9 +17,9 @@ def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder)
     """Raise a MismatchError with the differences unless an embedder made an index's vectors."""
     if embedder.dim != embedding.dim:
         raise MismatchError(
-            f"Index '{index}' holds {embedding.model} vectors ({embedding.dim} wide); "
-            f"the query came from {embedder.name} ({embedder.dim} wide). "
-            "Use the model that made the index, or build another index with this one."
+            f"Index '{index}' holds vectors of {embedding.model} ({embedding.dim} wide), not of "
+            f"{embedder.name} ({embedder.dim} wide). Use the model that made the index, or drop "
+            "the index and build it with this one."
         )
     if (similarity := similarity_of(embedder)) != embedding.similarity:
         raise MismatchError(

@@ -36,10 +36,10 @@ class Fusion:
     Methods"). `minmax`: the weighted mean of scores, those of each part's list scaled to 0 for its
     lowest and 1 for its highest (Lee 1997, "Analyses of Multiple Evidence Combination"); equal
     scores become 1. `convex`: the same, but each part scores all candidates, also those that only
-    others returned, and 0 is always among the scores that are scaled, so that those of BM25 become
-    shares of the highest (Bruch, Gai and Ingber 2023, "An Analysis of Fusion Functions for Hybrid
-    Retrieval"). With the others, a part contributes 0 for a document that it did not return. Each
-    part returns `depth` documents, whatever k is.
+    others returned, and the lowest is at most 0, so that scores of BM25 become shares of the
+    highest, and 0 stays 0 if it is the highest (Bruch, Gai and Ingber 2023, "An Analysis of Fusion
+    Functions for Hybrid Retrieval"). With the others, a part contributes 0 for a document that it
+    did not return. Each part returns `depth` documents, whatever k is.
     """
 
     method: str
@@ -58,10 +58,11 @@ class Fusion:
             return np.where(found, self.weights[part] / (self.rrf_k + ranks), 0.0)
         share = self.weights[part] / sum(self.weights)
         # No score is below 0 in BM25, and few cosines are: 0 is the lowest that can be expected.
-        bound, equal = (0.0, 0.0) if self.method == CONVEX else (np.inf, 1.0)
-        low = np.where(found, scores, np.inf).min(axis=1, initial=bound)[:, None]
-        high = np.where(found, scores, -np.inf).max(axis=1, initial=-bound)[:, None]
+        lowest = 0.0 if self.method == CONVEX else np.inf
+        low = np.where(found, scores, np.inf).min(axis=1, initial=lowest)[:, None]
+        high = np.where(found, scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
         width = np.where(high > low, high - low, 1.0)
+        equal = np.where((high == 0.0) & (self.method == CONVEX), 0.0, 1.0)
         scaled = np.where(high > low, (np.where(found, scores, 0.0) - low) / width, equal)
         return np.where(found, share * scaled, 0.0)
 
@@ -76,7 +77,7 @@ def fusion_definition(
 ) -> Mapping[str, Any]:
     """Return the definition of a fusion of `parts` indexes; errors as in `Collection.fuse`."""
     if parts < 2:
-        raise InputError("A fusion needs at least two indexes: --fuse A --fuse B.")
+        raise InputError("A fusion needs at least two indexes.")
     if method not in METHODS:
         raise InputError(
             f"Unknown fusion method '{method}'; expected one of: {', '.join(METHODS)}."
@@ -92,6 +93,8 @@ def fusion_definition(
         raise InputError(f"The weights are {weights}; expected numbers from 0.000001 to 1000000.")
     if not _is_number(rrf_k) or not 0 <= rrf_k <= FLATTEST:
         raise InputError(f"rrf_k is {rrf_k!r}; expected a number from 0 to {FLATTEST}.")
+    if method != RRF and rrf_k != RRF_K:
+        raise InputError(f"rrf_k is of the method {RRF}, and the method is {method}. Leave it out.")
     return {
         "fuse": method,
         "weights": [float(weight) for weight in weights],

@@ -217,7 +217,7 @@ def test_an_index_is_not_overwritten_nor_used_by_another_embedder(library):
             self.fingerprint = fingerprint_of(kind="impostor")
 
     narrow = HashingEmbedder(dim=64)
-    says = "'floor' holds hashing.* vectors .256 wide"
+    says = "'floor' holds vectors of hashing.* .256 wide"
     refused(MismatchError, says, library.build, "floor", narrow)
     says = "already exists .Flat over hashing"
     refused(MismatchError, says, library.build, "floor", ann="HNSW16")
@@ -367,7 +367,7 @@ def test_bad_records_are_reported_together_and_nothing_is_kept(library):
         "  record 2: no id: expected '_id', 'doc_id' or 'id'",
         "  record 3: no 'text'",
         "  record 5: id 'cat' came before, at record 4",
-        "Fix them, or skip bad records (skip_bad).",
+        "Fix them, or skip bad records (--skip-bad, skip_bad=True).",
     ]
     refused(BadRecordsError, exactly("\n".join(says)), library.add, records)
     assert len(library) == 3
@@ -559,7 +559,7 @@ def test_a_model_other_than_that_of_the_vectors_is_refused(library):
         # Another process builds another index under the name.
         other.drop("floor")
         other.build("floor", Axes())
-    says = "holds axes vectors .3 wide.; the query came from hash"
+    says = "holds vectors of axes .3 wide., not of hash"
     refused(MismatchError, says, retriever.search, "kitten")
 
 
@@ -808,3 +808,31 @@ def test_no_build_leaves_files_that_the_next_would_remove(collection):
         collection.add([Document(f"d{n}", "north")])
         collection.build("axes", Axes())
         assert collection.verify().leftovers == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c.search("x", index=["a"]), "The name of an index is ['a']; expected text."),
+        (lambda c: c.drop(["a", "b"]), "The name of an index is ['a', 'b']; expected text."),
+        (lambda c: c.build(3, HashingEmbedder()), "The name of an index is 3; expected text."),
+        (lambda c: c.fuse("z", [1, 2]), "The name of an index is 1; expected text."),
+        (lambda c: c.cascade("z", ["a"], "b"), "The name of an index is ['a']; expected text."),
+        (lambda c: c.index_fields(["year"]), "The name of a field is ['year']; expected text."),
+        (lambda c: c.delete(1), "delete was given int; expected a list of document ids."),
+        (
+            lambda c: c.build("y", HashingEmbedder),
+            "The embedder is the class HashingEmbedder; give an instance: HashingEmbedder(...).",
+        ),
+    ],
+)
+def test_arguments_of_another_type_are_named(collection, call, message):
+    collection.add([Document("d", "a cat")])
+    refused(InputError, exactly(message), call, collection)
+
+
+def test_a_fingerprint_is_text(collection):
+    collection.add([Document("d", "north")])
+    embedder = Axes()
+    embedder.fingerprint = {"kind": "axes"}
+    refused(InputError, "The fingerprint of axes is {'kind'", collection.build, "x", embedder)

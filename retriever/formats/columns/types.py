@@ -38,6 +38,8 @@ class ColumnTypes:
     """
 
     _kinds: dict[str, list[str]] = field(default_factory=dict)
+    # Of columns that became text, what they held before and the first cell that is something else.
+    _mixed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, str] | BadRecord]) -> ColumnTypes:
@@ -57,7 +59,10 @@ class ColumnTypes:
             elif not kinds:
                 continue
             text = cell.strip()
-            self._kinds[name] = [kind for kind in kinds if _READERS[kind](text) is not None]
+            left = [kind for kind in kinds if _READERS[kind](text) is not None]
+            if not left and name in self._kinds:
+                self._mixed[name] = kinds[0], text
+            self._kinds[name] = left
 
     def convert(self, row: Mapping[str, str], texts: Iterable[str]) -> dict[str, Any]:
         """Return a row with the values of its columns; those in `texts` stay text."""
@@ -69,13 +74,22 @@ class ColumnTypes:
         }
 
     def said(self, texts: Iterable[str]) -> str:
-        """Return which columns are read as what, without `texts`; "" if all are text."""
+        """Return which columns are read as what, without `texts`; "" if all are text.
+
+        And which are text though their first cells are not, with the first that is.
+        """
         columns: dict[str, list[str]] = {}
         for name, kinds in self._kinds.items():
             if kinds and name not in texts:
                 columns.setdefault(_NOUNS[kinds[0]], []).append(shown(name))
         parts = [f"{', '.join(names)} as {noun}" for noun, names in columns.items()]
-        return f"read {'; '.join(parts)}." if parts else ""
+        said = [f"read {'; '.join(parts)}"] if parts else []
+        said += [
+            f"{shown(name)} is text, as not all of its cells are {_NOUNS[kind]}: {shown(cell)}"
+            for name, (kind, cell) in self._mixed.items()
+            if name not in texts
+        ]
+        return f"{'; '.join(said)}." if said else ""
 
 
 def _number(text: str) -> int | float | None:

@@ -72,7 +72,7 @@ def test_bad_records_after_a_batch_are_reported_with_what_was_kept(small_batches
         "2 bad records; the 1,000 before them were kept:",
         "  record 1501: no 'text'",
         "  record 4002: no id: expected '_id', 'doc_id' or 'id'",
-        "Fix them, or skip bad records (skip_bad).",
+        "Fix them, or skip bad records (--skip-bad, skip_bad=True).",
     ]
     assert (caught.value.kept, caught.value.total, len(small_batches)) == (1000, 2, 1000)
     added = small_batches.add(source(), skip_bad=True)

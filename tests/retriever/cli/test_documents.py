@@ -64,7 +64,7 @@ def test_bad_records_are_listed_with_file_and_line_and_nothing_is_kept(corpus):
         "  bad.jsonl:4: no 'text'",
         "  bad.jsonl:5: not JSON: Expecting value at column 1",
         "  bad.jsonl:6: id 'cat' came before, at bad.jsonl:1",
-        "Fix them, or skip bad records (skip_bad).",
+        "Fix them, or skip bad records (--skip-bad, skip_bad=True).",
     ]
     with Collection.open("library") as collection:
         assert [document.doc_id for document in collection.documents()] == ["old"]

@@ -137,7 +137,7 @@ def test_skipped_files_of_one_reason_are_one_note_and_bad_ones_are_named():
     assert fail("add", "library", "notes").splitlines() == [
         "1 bad record; nothing was kept:",
         "  notes/b.txt: invalid UTF-8 at byte 4. Save it as UTF-8",
-        "Fix them, or skip bad records (skip_bad).",
+        "Fix them, or skip bad records (--skip-bad, skip_bad=True).",
     ]
     done = invoke("add", "library", "notes", "--skip-bad", "--json")
     assert objects(done.stdout)[0]["skipped"] == 1_201

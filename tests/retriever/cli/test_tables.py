@@ -249,3 +249,26 @@ def test_an_update_reads_columns_as_add_does(products):
     named = ("products.csv", "--id", "sku", "--title", "name", "--text", "description")
     assert succeed("add", "library", *named).startswith("100 new")
     assert "100 unchanged" in succeed("update", "library", *named)
+
+
+def test_a_column_that_one_cell_makes_text_is_named():
+    rows = [
+        "id,text,price,size,code",
+        "1,a jacket,89,40,7",
+        "2,a parka,n/a,M,8",
+        "3,a coat,90,42,9",
+    ]
+    Path("shop.csv").write_text("\n".join(rows) + "\n")
+    notes = invoke("add", "shop", "shop.csv", "--types", "auto").stderr.splitlines()
+    assert notes == [
+        "note: shop.csv: read code as numbers; price is text, as not all of its cells are numbers: "
+        "'n/a'; size is text, as not all of its cells are numbers: M."
+    ]
+
+
+def test_the_metadata_of_a_table_may_be_json():
+    Path("shop.csv").write_text('id,text,metadata\n1,a mug,"{""price"": 9}"\n2,a lamp,on sale\n')
+    succeed("add", "shop", "shop.csv")
+    with Collection.open("shop") as collection:
+        found = [dict(one.metadata) for one in collection.documents()]
+    assert found == [{"price": 9}, {"metadata": "on sale"}]

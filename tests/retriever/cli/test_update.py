@@ -1,6 +1,7 @@
 """`update`, `add --sync`, `build --all` and `watch`: what they print, and how they exit."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -217,6 +218,17 @@ def test_a_watch_updates_at_the_start_and_after_each_change_until_it_is_stopped(
         assert collection.verify().ok
         assert collection.document("cow.md") == Document("cow.md", "a cow")
         assert collection.unknown_ids(["fox.md", "owl.md"]) == ["fox.md", "owl.md"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_watch_goes_on_after_a_name_that_is_not_utf8(library, notes):
+    with watching(library, "notes") as child:
+        assert "library/ has" in next(line for line in child.stderr if "library/ has" in line)
+        Path(os.fsdecode(bytes(notes) + b"/bad\xff.md")).write_text("a bad name")
+        assert "watching starts again" in next(x for x in child.stderr if "again" in x)
+        assert "library/ has" in next(line for line in child.stderr if "library/ has" in line)
+        (notes / "fox.md").write_text("a fox")
+        assert "1 new" in next(line for line in child.stderr if "library/ has" in line)
 
 
 @pytest.mark.model

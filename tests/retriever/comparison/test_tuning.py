@@ -1,11 +1,16 @@
 """Tuning of fusion weights: what it finds, that it is what `compare` computes, what it refuses."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 
 from indexes.errors import InputError
-from retriever import compare
+from retriever import Collection, compare
+from retriever.advice import shell_command
 from retriever.comparison.tuning import tune_fusion
-from tests.support.toy import Axes, refused
+from tests.support.commands import succeed
+from tests.support.toy import Axes, build_axes, refused
 
 # `axes` answers both queries, `half` only the second.
 TRAIN = ({"t1": "north", "t2": "up"}, {"t1": {"n": 1}, "t2": {"u": 1}})
@@ -62,6 +67,30 @@ def test_queries_are_encoded_once(compass):
     encoded.clear()
     tune_fusion(compass, "fused", *TRAIN, measure=MEASURE)
     assert sorted(encoded) == sorted(TRAIN[0].values())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"method": "convex", "depth": 7}, {"method": "rrf", "rrf_k": 5}, {"method": "minmax"}],
+)
+def test_the_command_that_is_printed_builds_the_fusion_that_was_tuned(
+    tmp_path, monkeypatch, options
+):
+    monkeypatch.chdir(tmp_path)
+    with Collection.create("a library") as library:
+        build_axes(library, n="north", e="east", u="up")
+        library.build("half", Axes("half", words=("east", "up")))
+        library.fuse("fused", {"half": 9, "axes": 1}, **options)
+        found = tune_fusion(library, "fused", {"t": "north"}, {"t": {"n": 1}}, measure="RR@10")
+        found.save(library, "saved")
+    Path("q.jsonl").write_text('{"_id": "t", "text": "north"}')
+    Path("j.tsv").write_text("query-id\tcorpus-id\tscore\nt\tn\t1\n")
+    # The embedders are the test's own: only what is printed is looked at.
+    printed = shell_command("build", Path("a library"), "printed", *found.build_options)
+    assert printed.startswith("retriever build 'a library' printed --fuse half=")
+    succeed(*shlex.split(printed)[1:])
+    with Collection.open("a library") as library:
+        assert library.index_info("printed").options == library.index_info("saved").options
 
 
 def test_the_training_measure_never_falls(fused):

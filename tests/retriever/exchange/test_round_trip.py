@@ -122,12 +122,25 @@ def test_edited_and_new_documents_are_left_out_and_noted(compass, tmp_path):
     assert report.notes[0].startswith("Left out: 1 document in ")
 
 
-def test_documents_are_exported_as_add_reads_them(compass, tmp_path):
-    compass.add([Document("new", 'a "quoted"\nline', "T", {"deep": {"year": [1, None]}})])
-    assert compass.export(None, tmp_path / "d.jsonl").rows == 6
+@pytest.mark.parametrize("name", ["d.jsonl", "d.parquet"])
+def test_documents_are_exported_as_add_reads_them(compass, tmp_path, name):
+    compass.add(
+        [
+            Document("new", 'a "quoted"\nline', "T", {"deep": {"year": [1, None]}}),
+            Document("odd", "up", metadata={"metadata": '{"a": 1}', "title": "x", "n": 2**60}),
+        ]
+    )
+    assert compass.export(None, tmp_path / name).rows == 7
     with Collection.create(tmp_path / "again") as again:
-        again.add(tmp_path / "d.jsonl")
+        again.add(tmp_path / name)
         assert list(again.documents()) == list(compass.documents())
+
+
+def test_a_partition_that_no_document_has_is_refused(compass, tmp_path):
+    compass.add([Document("new", "up", metadata={"year": 2020})])
+    with pytest.raises(InputError, match="^The partition: No document has a field 'yaer'.*year"):
+        compass.export(None, tmp_path / "lake", partition="yaer")
+    assert not (tmp_path / "lake").exists()
 
 
 def test_a_file_that_exists_is_replaced_only_by_force(compass, tmp_path):

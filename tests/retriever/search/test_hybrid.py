@@ -112,6 +112,13 @@ def test_fused_scores_are_as_calculated(compass, case):
     assert answer(compass, text, "fused") == close(expected.items())
 
 
+def test_parts_may_come_with_their_weights(compass):
+    compass.fuse("listed", ["axes", "half"], weights=[3, 1], method="convex")
+    compass.fuse("mapped", {"axes": 3, "half": 1}, method="convex")
+    listed, mapped = (compass.index_info(name).options for name in ("listed", "mapped"))
+    assert listed == mapped
+
+
 def test_equal_scores_are_ordered_as_documents_were_added(collection):
     build_axes(collection, z="up", y="east", x="north")
     collection.build("turned", Axes("turned", words=("up", "east", "north")))
@@ -154,8 +161,12 @@ def test_scores_are_scaled_from_0_or_the_lowest_below_it():
     scores = [[4, 1, 0, nothing], [3, -1, 1, nothing], [-1, -4, nothing, -2], [0, 0, nothing, 0]]
     found = Fusion("convex", (1.0, 3.0)).values(np.array(scores, float), 1) / 0.75
     assert found.tolist() == pytest.approx(
-        np.array([[1, 0.25, 0, 0], [1, 0, 0.5, 0], [0.75, 0, 0, 0.5], [0, 0, 0, 0]])
+        np.array([[1, 0.25, 0, 0], [1, 0, 0.5, 0], [1, 0, 0, 2 / 3], [0, 0, 0, 0]])
     )
+    # Negative distances, also where all are alike: the nearest counts fully.
+    distances = np.array([[-10.0, -10.8, -10.6], [-3.0, -3.0, -3.0]])
+    found = Fusion("convex", (0.9,)).values(distances, 0)
+    assert found.tolist() == pytest.approx(np.array([[1, 0, 0.25], [1, 1, 1]]))
     found = Fusion("minmax", (1.0, 3.0)).values(np.array(scores, float), 1) / 0.75
     assert found.tolist() == pytest.approx(
         np.array([[1, 0.25, 0, 0], [1, 0, 0.5, 0], [1, 0, 0, 2 / 3], [1, 1, 0, 1]])
@@ -239,9 +250,9 @@ def by_exact_scores(candidates, scores_of_each, weights):
     counts = dict.fromkeys(candidates, 0.0)
     for weight, scores in zip(weights, scores_of_each, strict=True):
         some = {doc_id: scores[doc_id] for doc_id in candidates if doc_id in scores}
-        low, high = min([0.0, *some.values()]), max([0.0, *some.values()])
+        low, high = min([0.0, *some.values()]), max(some.values(), default=0.0)
         for doc_id, score in some.items():
-            scaled = (score - low) / (high - low) if high > low else 0.0
+            scaled = (score - low) / (high - low) if high > low else float(high != 0)
             counts[doc_id] += weight / sum(weights) * scaled
     return counts
 
@@ -602,7 +613,17 @@ RANGE = "expected numbers from 0.000001 to 1000000."
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"parts": ["axes"]}, "A fusion needs at least two indexes: --fuse A --fuse B."),
+        ({"parts": ["axes"]}, "A fusion needs at least two indexes."),
+        ({"parts": {"axes", "half"}}, "The parts are of type set; expected a list of names."),
+        (
+            {"parts": {"axes": 1, "half": 2}, "weights": [1, 2]},
+            "The weights are given twice: with the parts, and as weights.",
+        ),
+        ({"parts": {"axes": 0, "half": 1}}, "The weights are [0, 1]; expected numbers above 0."),
+        (
+            {"rrf_k": 5, **MINMAX},
+            "rrf_k is of the method rrf, and the method is minmax. Leave it out.",
+        ),
         ({"parts": "axes"}, "The parts are one text, 'axes'; expected a list of names."),
         ({"parts": ["axes", "axes"]}, "An index is named twice: axes, axes."),
         ({"method": "sum"}, "Unknown fusion method 'sum'; expected one of: rrf, minmax, convex."),
