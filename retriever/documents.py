@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -256,7 +257,10 @@ class Documents:
         for doc_id in doc_ids:
             _check_id(doc_id)
         if unknown := list(dict.fromkeys(self.unknown_ids(doc_ids))):
-            raise self._unknown(unknown_names, unknown)
+            spelled = {doc_id: self._spelled(doc_id) for doc_id in unknown}
+            if unknown := self.unknown_ids(list(spelled.values())):
+                raise self._unknown(unknown_names, unknown)
+            doc_ids = [spelled.get(doc_id, doc_id) for doc_id in doc_ids]
         return self._deleted(self._store.delete(doc_ids))
 
     def _deleted(self, count: int) -> int:
@@ -305,16 +309,26 @@ class Documents:
             return metadata_fields(now.corpus.metadata_with(now.corpus.spread(SAMPLED)))
 
     def document(self, doc_id: str) -> Document:
-        """Return the document with an id.
+        """Return the document with an id, or with one that is the same in another normal form.
 
         Raises:
             UnknownNameError: there is none.
         """
         _check_id(doc_id)
         found = self._store.corpus.document(doc_id)
+        if found is None and (spelled := self._spelled(doc_id)) != doc_id:
+            found = self._store.corpus.document(spelled)
         if found is None:
             raise self._unknown(unknown_name, doc_id)
         return found
+
+    def _spelled(self, doc_id: str) -> str:
+        """Return an unknown id in the Unicode normal form that a document has it in, if one does.
+
+        Names of files come in either, and look the same.
+        """
+        forms = {unicodedata.normalize(form, doc_id) for form in ("NFC", "NFD")}
+        return next((form for form in sorted(forms) if form in self), doc_id)
 
     def documents(self, *, where: Where | None = None) -> Iterator[Document]:
         """Iterate over all documents, in the order in which they were added.

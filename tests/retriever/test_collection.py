@@ -4,6 +4,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -836,3 +837,18 @@ def test_a_fingerprint_is_text(collection):
     embedder = Axes()
     embedder.fingerprint = {"kind": "axes"}
     refused(InputError, "The fingerprint of axes is {'kind'", collection.build, "x", embedder)
+
+
+@pytest.mark.parametrize(("kept", "asked"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_id_is_known_in_either_normal_form(collection, kept, asked):
+    """Systems write the names of files in either, and both look the same."""
+    kept, asked = (unicodedata.normalize(form, "Café.md") for form in (kept, asked))
+    collection.add([Document(kept, "coffee"), Document("other", "tea")])
+    assert collection.document(asked).doc_id == kept
+    assert asked not in collection
+    assert collection.delete([asked, "other"]) == 2
+    refused(UnknownNameError, "No document 'Café.md'", collection.document, "Café.md")
+    # With both, each is its own.
+    collection.add([Document(kept, "coffee"), Document(asked, "cocoa")])
+    assert collection.document(asked).text == "cocoa"
+    assert (collection.delete([asked]), len(collection)) == (1, 1)

@@ -7,7 +7,9 @@ import pytest
 
 from indexes.errors import InputError, UnknownNameError
 from retriever import Document, Run, compare
+from retriever.evaluation.evaluate_runs import evaluate_runs
 from retriever.evaluation.results import Agreement
+from retriever.search.retriever import Retriever
 from tests.support.toy import COMPASS, QRELS, QUERIES, SECOND, Axes, exactly, lacks, refused
 
 JUDGED = {"qrels": QRELS}
@@ -132,11 +134,37 @@ def test_a_run_joins_the_table_under_its_name(compass, tmp_path):
     assert row["nDCG@10"] == pytest.approx(SECOND / 2)
     assert made.runs["other"].ranking == {"q1": [], "q2": run.ranking["q2"]}
     assert "Run 'other' has no hits for 1 query, which count 0: q1." in made.notes
+    assert "Run 'other' has hits for 1 query that are not compared: q9." in made.notes
+    assert "Run 'other' has 1 document of 3 that the collection lacks: gone." in made.notes
     assert row.differences["nDCG@10"].mean == pytest.approx(-SECOND / 2)
     assert "gone" not in made.documents
     # The baseline may be a run, too.
     turned = compare(compass, ["axes"], QUERIES, QRELS, runs={"other": run}, baseline="other")
     assert turned.rows["axes"].differences["nDCG@10"].mean == pytest.approx(SECOND / 2)
+
+
+def test_a_query_without_a_relevant_document_is_named(compass):
+    qrels = {"q1": {"all": 1}, "q2": {"all": 0, "u": -1}}
+    made = compare(compass, ["axes"], QUERIES, qrels, measures=["RR@10"])
+    assert made.rows["axes"]["RR@10"] == 0.25
+    note = "1 judged query has no relevant document, and counts 0 for all: q2."
+    assert note in made.notes
+    assert evaluate_runs({"axes": made.runs["axes"]}, qrels, ["RR@10"]).notes == [note]
+
+
+def test_queries_a_second_are_of_a_warm_batch(compass, monkeypatch):
+    """The first batch loads modules and files."""
+    asked = []
+    real = Retriever.rank
+
+    def noted(retriever, query_ids, *rest, **options):
+        asked.append(list(query_ids))
+        return real(retriever, query_ids, *rest, **options)
+
+    monkeypatch.setattr(Retriever, "rank", noted)
+    queries = {f"q{n}": "north" for n in range(40)}
+    compare(compass, ["half"], queries, k=1)
+    assert asked[:2] == [list(queries)[:32], list(queries)]
 
 
 def test_runs_can_be_compared_without_an_index(compass):

@@ -244,3 +244,31 @@ def test_the_command_line_says_the_same(folder):
     assert hits[0]["doc_id"] == "e"
     why = fail("build", place, "other", "--vectors", "half", "--queries-by", "table")
     refused(MismatchError, exactly(why), folder.build, "other", vectors="half", queries_by="table")
+
+
+def test_what_a_model_of_the_collection_took_is_a_cost_of_its_systems(folder):
+    place = folder.path / "models" / "table"
+    facts = json.loads((place / "retriever.json").read_text())
+    facts["report"] = {"encoding_seconds": 20.5, "fitting_seconds": 1.5, "texts": 9}
+    (place / "retriever.json").write_text(json.dumps(facts))
+    folder.build("table", f"static:{place}")
+    folder.build("fast", vectors="axes", queries_by="table")
+    folder.build("bm25", lexical=True)
+    folder.fuse("all", ["table", "fast", "bm25"])
+    size = sum(path.stat().st_size for path in place.iterdir())
+    infos = {info.name: info for info in folder.info().indexes}
+    for name in ("table", "fast"):
+        (model,) = infos[name].own_models
+        assert (model.place, model.seconds, model.size) == ("models/table", 22.0, size)
+    rows = compare(folder, ["axes", "table", "fast", "bm25", "all"], QUERIES).rows
+    own, vectors = (infos[name].embedding_seconds for name in ("table", "axes"))
+    seconds = {name: row.cost.embedding_seconds for name, row in rows.items()}
+    # Once in a fusion, whichever of its parts are made by it.
+    expected = [vectors, own + 22, vectors + 22, 0, own + vectors + 22]
+    assert list(seconds.values()) == pytest.approx(expected)
+    disk = {name: row.cost.disk_size for name, row in rows.items()}
+    assert disk["fast"] == disk["axes"] + size
+    assert disk["all"] == disk["table"] + disk["axes"] + disk["bm25"]
+    # A rate of the embedder alone.
+    tokens = infos["table"].text.words / own
+    assert rows["table"].cost.tokens_per_second == pytest.approx(tokens)
