@@ -19,7 +19,7 @@ from retriever.search.retriever import Retriever
 # thousands of equal texts, each query would be a search for all of them.
 DEEPEST, TIMES = 1_000, 4
 # How many queries are answered as a batch before the clock starts.
-WARMING = 32
+WARMING = 256
 
 
 @dataclass(frozen=True)

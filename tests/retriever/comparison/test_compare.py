@@ -162,9 +162,9 @@ def test_queries_a_second_are_of_a_warm_batch(compass, monkeypatch):
         return real(retriever, query_ids, *rest, **options)
 
     monkeypatch.setattr(Retriever, "rank", noted)
-    queries = {f"q{n}": "north" for n in range(40)}
+    queries = {f"q{n}": "north" for n in range(300)}
     compare(compass, ["half"], queries, k=1)
-    assert asked[:2] == [list(queries)[:32], list(queries)]
+    assert asked[:2] == [list(queries)[:256], list(queries)]
 
 
 def test_runs_can_be_compared_without_an_index(compass):
