@@ -15,8 +15,9 @@ from indexes.storage.files import NO_FILE, FileDigest, read_verified
 
 # In an embedding's attributes.
 SIMILARITY, SPARSE = "similarity", "sparse"
-# How long a fit took, with the choice of its options: no property of the vectors.
-FITTING_SECONDS = "fitting_seconds"
+# How long a fit took, with the choice of its options, and how much more memory the process took at
+# most: no properties of the vectors.
+FITTING_SECONDS, FITTING_MEMORY = "fitting_seconds", "fitting_memory"
 # In an index's definition: its structure is chosen by the number of vectors; the recall@10 asked of
 # its structure, for which the search parameters are chosen.
 AUTO, ASKED = "auto", "recall"

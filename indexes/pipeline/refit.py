@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from indexes.catalog.records import (
+    FITTING_MEMORY,
     FITTING_SECONDS,
     EmbeddingRow,
     NewEmbedding,
@@ -80,7 +81,8 @@ class Refitter:
     def _keep_vectors(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> None:
         """Keep vectors that would not change; rewrite only a damaged file of parameters."""
         begun = self.writer.registry.unfinished_refits(old.number)
-        same = {**old.attributes, FITTING_SECONDS: 0} == {**new.attributes, FITTING_SECONDS: 0}
+        measured = {FITTING_SECONDS: 0, FITTING_MEMORY: 0}
+        same = {**old.attributes, **measured} == {**new.attributes, **measured}
         if same and self._is_intact(old) and not begun:
             return
         fitted = old.fitted if self._is_intact(old) else self._builder.write_parameters(name, new)

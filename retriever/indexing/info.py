@@ -11,6 +11,7 @@ from indexes.catalog.field_names import field_name
 from indexes.catalog.records import (
     ASKED,
     AUTO,
+    FITTING_MEMORY,
     FITTING_SECONDS,
     IMPORTED,
     SIMILARITY,
@@ -77,8 +78,8 @@ class IndexInfo:
     times in seconds; `embedding_seconds` has those of `fitting_seconds` too: the fit, and the
     choice of options. `max_length` is where the embedder truncates texts, in tokens; None if it
     does not. `vectors_shared_with` names the indexes over the same vectors. `building_memory` is
-    how much more memory the process took at most while it embedded or built the structure, models
-    that it held before left out; None if unknown.
+    how much more memory the process took at most while it fitted, embedded or built the structure,
+    models that it held before left out; None if unknown.
 
     `embedding` is the name of its vectors: the first index over them. `queries_by` names the
     embedder of its queries if that is not the one of its vectors. `fitted_size` is the size of the
@@ -331,6 +332,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
     counts, shards = store.counts(embedding), store.shards(embedding)
     totals, fitted = EmbeddingTotals.of(shards), fitted_counts(embedding)
     fitting = embedding.attributes.get(FITTING_SECONDS, 0.0)
+    peak = {PEAK_MEMORY: embedding.attributes.get(FITTING_MEMORY, 0)}
     images = 0 if embedding.attributes.get(IMAGES) else counts.images
     sharing = [row.name for row in others if row.embedding == index.embedding]
     return IndexInfo(
@@ -356,7 +358,8 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         max_length=fingerprint_parts(embedding.fingerprint).get("max_length"),
         text=totals.text_since(EmbeddingTotals()),
         vectors_shared_with=tuple(name for name in sharing if name != index.name),
-        building_memory=add_reports(index.report, totals.counts).get(PEAK_MEMORY) or None,
+        building_memory=add_reports(peak, add_reports(index.report, totals.counts))[PEAK_MEMORY]
+        or None,
         embedding=embedding.name,
         queries_by=index.definition.get(QUERIES, {}).get("name", ""),
         documents=store.count(),

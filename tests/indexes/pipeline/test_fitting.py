@@ -6,8 +6,10 @@ import sqlite3
 import time
 from contextlib import closing
 
+import numpy as np
 import pytest
 
+from indexes import progress
 from indexes.errors import DamageError, InputError, MismatchError, NextStep
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, Words
 from retriever.indexing.info import index_notes
@@ -91,6 +93,25 @@ def test_the_time_of_a_fit_counts_as_embedding(corpus, monkeypatch):
     # The same fit again takes its time, and changes nothing.
     assert corpus.build("rare", refit=True).embedding_seconds > 0.2
     assert corpus.index_info("rare") == info
+
+
+def test_the_memory_of_a_fit_counts_as_that_of_building(corpus, monkeypatch):
+    fit, resident, samples = Rare.fitted, progress.resident, []
+
+    def with_much_memory(self, texts):
+        held = np.ones(64 << 17)  # 64 MiB
+        before = len(samples)
+        while len(samples) < before + 2:  # a background thread samples every 20 ms
+            time.sleep(0.01)
+        return fit(self, texts) if held.any() else None
+
+    monkeypatch.setattr(progress, "resident", lambda: samples.append(resident()) or samples[-1])
+
+    corpus.build("little", Rare(name="little"))
+    monkeypatch.setattr(Rare, "fitted", with_much_memory)
+    corpus.build("rare", Rare(name="much"))
+    little, much = (corpus.index_info(name).building_memory or 0 for name in ("little", "rare"))
+    assert much >= 48 << 20 > little
 
 
 def test_a_build_reports_fitted_texts_and_progress(corpus):
