@@ -26,7 +26,7 @@ from indexes.catalog.records import (
 from indexes.catalog.registry import another_index
 from indexes.errors import CollectionError, DamageError, InputError, NextStep, check_text, shown
 from indexes.ingest.batches import IngestBatches
-from indexes.ingest.sources import KnownSources, Source
+from indexes.ingest.sources import KnownSources, Source, keep_readings
 from indexes.ingest.sync import Sync
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import READING
@@ -131,6 +131,7 @@ class Store(Reader):
         with self._writing():
             known, before = KnownSources(self.catalog), fingerprint()
             if (count := known.count(before)) is not None:
+                keep_readings(self.catalog, self.corpus.origins, sources)
                 progress(count, count)
                 return Added(unchanged=count)
             upsert = Upsert(self.catalog, spans, copy_images=copy_images)

@@ -161,7 +161,7 @@ class Documents:
         call = "" if copy_images else f"4 {skip_bad} {self.split} {sync}"
         # Every path is checked here, before the first document of any is read.
         names = [source_name(one, source) for one in sources]
-        earlier = {} if reading.options or not any(names) else self._readings()
+        earlier = {} if reading.options or not any(names) else self._readings(names)
         read = CallReading(reading, earlier, self._store.corpus.images.has, call)
         spans = self.split.spans if self.split else None
         with progress_shown(progress, "adding") as shown:
@@ -220,10 +220,10 @@ class Documents:
             grouped.append(read.source(name, there, may_be_empty=name in known))
         return grouped
 
-    def _readings(self) -> Mapping[str, str]:
+    def _readings(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return how sources were read before, by name."""
         with self._store.snapshot() as now:
-            return now.corpus.origins.readings()
+            return now.corpus.origins.readings(names)
 
     def sources(self) -> dict[str, int]:
         """Return the number of documents of each source that some came from, by its name."""
@@ -257,8 +257,8 @@ class Documents:
         for doc_id in doc_ids:
             _check_id(doc_id)
         if unknown := list(dict.fromkeys(self.unknown_ids(doc_ids))):
-            spelled = {doc_id: self._spelled(doc_id) for doc_id in unknown}
-            if unknown := self.unknown_ids(list(spelled.values())):
+            spelled = self._spelled(unknown)
+            if unknown := [doc_id for doc_id in unknown if doc_id not in spelled]:
                 raise self._unknown(unknown_names, unknown)
             doc_ids = [spelled.get(doc_id, doc_id) for doc_id in doc_ids]
         return self._deleted(self._store.delete(doc_ids))
@@ -309,26 +309,38 @@ class Documents:
             return metadata_fields(now.corpus.metadata_with(now.corpus.spread(SAMPLED)))
 
     def document(self, doc_id: str) -> Document:
-        """Return the document with an id, or with one that is the same in another normal form.
+        """Return the document with an id, or with the id in another Unicode normal form.
+
+        `delete` knows ids so, too; elsewhere, ids are as they were added.
 
         Raises:
             UnknownNameError: there is none.
         """
         _check_id(doc_id)
         found = self._store.corpus.document(doc_id)
-        if found is None and (spelled := self._spelled(doc_id)) != doc_id:
-            found = self._store.corpus.document(spelled)
+        if found is None and (spelled := self._spelled([doc_id])):
+            found = self._store.corpus.document(spelled[doc_id])
         if found is None:
             raise self._unknown(unknown_name, doc_id)
         return found
 
-    def _spelled(self, doc_id: str) -> str:
-        """Return an unknown id in the Unicode normal form that a document has it in, if one does.
+    def _spelled(self, unknown: Sequence[str]) -> dict[str, str]:
+        """Return unknown ids as documents have them in another Unicode normal form, if they do.
 
         Names of files come in either, and look the same.
         """
-        forms = {unicodedata.normalize(form, doc_id) for form in ("NFC", "NFD")}
-        return next((form for form in sorted(forms) if form in self), doc_id)
+        forms = {
+            doc_id: [unicodedata.normalize(form, doc_id) for form in ("NFC", "NFD")]
+            for doc_id in unknown
+            if not doc_id.isascii()
+        }
+        lacking = {*self.unknown_ids([one for several in forms.values() for one in several])}
+        return {
+            doc_id: form
+            for doc_id, several in forms.items()
+            for form in several
+            if form not in lacking
+        }
 
     def documents(self, *, where: Where | None = None) -> Iterator[Document]:
         """Iterate over all documents, in the order in which they were added.

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from indexes.errors import FileNote
@@ -17,19 +18,20 @@ from retriever.formats.files.kinds import is_image
 from retriever.formats.fingerprints import SourceFingerprint, nothing_if_empty
 from retriever.formats.row_documents import Reading
 from retriever.formats.rows import is_database
+from retriever.formats.sources import STDIN, without_gz
 
 
 @dataclass(frozen=True)
 class SourceReading:
     """How one source is read: the options of `Collection.add`, as far as they are given.
 
-    `remembered` says that the call gave none, and these are those that the source was read by
-    before.
+    `remembered` is the kind of the source that was read by these options before, if the call gave
+    none; "" if it did.
     """
 
     options: Mapping[str, Any]
     reading: Reading
-    remembered: bool = False
+    remembered: str = ""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> SourceReading:
@@ -38,12 +40,11 @@ class SourceReading:
         Raises:
             InputError: an option cannot be met by any source.
         """
-        # Options that may be repeated are empty on the command line if they are not given.
-        given = {
-            name: value
-            for name, value in options.items()
-            if value is not None and not (isinstance(value, list | tuple) and not value)
-        }
+        text = options.get("text")
+        if text is not None and not isinstance(text, str):
+            # Empty on the command line if it is not given.
+            options = {**options, "text": list(text) or None}
+        given = {name: value for name, value in options.items() if value is not None}
         columns = {name: value for name, value in given.items() if name not in ("format", "image")}
         return cls(given, Reading.of(**columns))
 
@@ -51,14 +52,20 @@ class SourceReading:
         """Return the reading of an earlier call, as `record` has it, if this call gives nothing."""
         if self.options or not earlier:
             return self
-        found = SourceReading.of(json.loads(earlier))
+        kept = json.loads(earlier)
+        found = SourceReading.of(kept["options"])
         reading = replace(found.reading, repeated=self.reading.repeated)
-        return replace(found, reading=reading, remembered=True)
+        return replace(found, reading=reading, remembered=kept["kind"])
 
-    @property
-    def record(self) -> str:
-        """JSON of the options, for the next call; "" without any."""
-        return json.dumps(self.options, default=str) if self.options else ""
+    def of_kind(self, kind: str) -> SourceReading:
+        """Return the reading; none of before for another kind of source of the same name."""
+        if self.remembered in ("", kind):
+            return self
+        return SourceReading({}, Reading(repeated=self.reading.repeated))
+
+    def record(self, kind: str) -> str:
+        """Return JSON of the options and the kind of the source, for later; "" without options."""
+        return json.dumps({"options": self.options, "kind": kind}) if self.options else ""
 
     def fingerprint(self, source: DocumentSource) -> str:
         """Return what decides, with a source's bytes, which records it has; "" if more does.
@@ -75,17 +82,15 @@ class SourceReading:
 
     def records(self, source: DocumentSource, is_known: IsKnown) -> Iterator[Record]:
         """Yield the records of a source; a `FileNote` says if options are those of before."""
-        kind, name = self.options.get("format"), f"The {type(source).__name__}"
-        if isinstance(source, str | os.PathLike):
-            name = os.fspath(source)
-        elif self.remembered:  # of a file that came by this name
-            kind = None
-        image = self.options.get("image")
+        image, kind = self.options.get("image"), self.options.get("format")
         records = read_records(
             source, format=kind, image=image, reading=self.reading, is_known=is_known
         )
         if not self.remembered:
             return records
+        name = f"The {type(source).__name__}"
+        if isinstance(source, str | os.PathLike):
+            name = os.fspath(source)
         given = self.options.items()
         shown = ", ".join(f"{option}={_shown(value)}" for option, value in given)
         return _noted(f"{name} is read as it was last time: {shown}", records)
@@ -108,15 +113,21 @@ class CallReading:
         self, name: str, parts: Sequence[DocumentSource], *, may_be_empty: bool = False
     ) -> Source:
         """Return the records of what is known by one name."""
-        reading = self._of(name)
-        records = [reading.records(one, self.is_known) for one in parts]
+        readings = [self._of(name, one) for one in parts]
+        records = [
+            reading.records(one, self.is_known)
+            for reading, one in zip(readings, parts, strict=True)
+        ]
         if may_be_empty:
             records = list(map(nothing_if_empty, records))
+        kept = [
+            reading.record(_kind(one)) for reading, one in zip(readings, parts, strict=True) if name
+        ]
         return Source(
             name,
             chain.from_iterable(records),
             self.fingerprint(parts, *([name] * len(parts))),
-            reading.record if name else "",
+            next(filter(None, kept), ""),
         )
 
     def fingerprint(
@@ -124,14 +135,24 @@ class CallReading:
     ) -> Callable[[], bytes | None]:
         """Return the fingerprint of sources with their names."""
         pairs = zip(names, sources, strict=True)
-        readings = [self._of(name).fingerprint(one) for name, one in pairs]
+        readings = [self._of(name, one).fingerprint(one) for name, one in pairs]
         if not self.call or not all(readings):
             return lambda: None
         said = " ".join(dict.fromkeys(readings))
         return SourceFingerprint(sources, f"{self.call} {said} {list(dict.fromkeys(names))}")
 
-    def _of(self, name: str) -> SourceReading:
-        return self.given.or_earlier(self.earlier.get(name))
+    def _of(self, name: str, source: DocumentSource) -> SourceReading:
+        return self.given.or_earlier(self.earlier.get(name)).of_kind(_kind(source))
+
+
+def _kind(source: DocumentSource) -> str:
+    """Return what decides which options a source can have: the ending of a file, or what it is."""
+    if not isinstance(source, str | os.PathLike):
+        return "records"
+    path = os.fspath(source)
+    if path == STDIN:
+        return STDIN
+    return "folder" if os.path.isdir(path) else Path(without_gz(path)).suffix.lower()  # noqa: PTH112
 
 
 def _shown(value: object) -> str:

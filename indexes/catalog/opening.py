@@ -29,6 +29,10 @@ PATIENCE = 2.0
 CREATION_PATIENCE = 30.0
 
 
+class _JustCreatedError(CollectionError):
+    """Another process was faster."""
+
+
 def create_catalog(path: Path, split: str = "null") -> Catalog:
     """Create an empty catalog at `path`; `split` is the JSON of how documents are split."""
     _check_name(path)
@@ -40,7 +44,9 @@ def create_catalog(path: Path, split: str = "null") -> Catalog:
         # Two processes may create the same one.
         with writer_lock(path.parent, CREATION_PATIENCE):
             if path.exists():
-                raise CollectionError("another process has just created one there")
+                raise _JustCreatedError(
+                    f"Another process has just created a collection in {path.parent}/. Open it."
+                )
             for leftover in path.parent.glob(f"{unfinished.name}*"):
                 leftover.unlink()
             unfinished.touch()  # a catalog never creates its file
@@ -50,7 +56,7 @@ def create_catalog(path: Path, split: str = "null") -> Catalog:
             unfinished.replace(path)
             sync(path.parent)
             sync(path.parent.parent)
-    except LockedError:
+    except (LockedError, _JustCreatedError):
         raise
     except (OSError, sqlite3.Error, CollectionError) as error:
         raise CollectionError(

@@ -73,9 +73,10 @@ class Origins:
             left = outside(left, self.checked(row))
         return left
 
-    def readings(self) -> dict[str, str]:
-        """Return how sources were read last, by name, of those of which that is known."""
-        rows = self._catalog.rows("SELECT name, options FROM readings")
+    def readings(self, names: Iterable[str]) -> dict[str, str]:
+        """Return how some sources were read last, by name, of those of which that is known."""
+        sql = f"SELECT name, options FROM readings WHERE name IN {CHOSEN}"
+        rows = self._catalog.rows(sql, [json.dumps(list(names))])
         return {str(name): str(options) for name, options in rows}
 
     def set_reading(self, name: str, options: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from indexes.catalog.origins import Origins, outside
 from indexes.document import Document
 from indexes.errors import BadRecord, BadRecordsError, SkippedFile
-from indexes.ingest.sources import Record, Source
+from indexes.ingest.sources import Record, Source, new_readings
 from indexes.ingest.upsert import Added, PendingChanges, Upsert
 from indexes.neighbors import Keys
 from indexes.progress import Progress
@@ -97,7 +97,9 @@ class IngestBatches:
         self.bad_ids += [record.doc_id for record in bad]
         self.bad += bad[: KEPT_BAD_RECORDS - len(self.bad)]
         if not self._refuses:
-            readings = self._readings()
+            names = {name for _, name in self._starts}
+            begun = (source for source in self.sources if source.name in names)
+            readings = new_readings(self.origins, begun)
             return replace(pending, joins=self._joins(batch, pending), readings=readings)
         self.upsert.skip(pending)
         return PendingChanges()
@@ -105,13 +107,6 @@ class IngestBatches:
     def _skip(self, files: list[SkippedFile]) -> None:
         self.total_skipped += len(files)
         self.skipped += files[: KEPT_BAD_RECORDS - len(self.skipped)]
-
-    def _readings(self) -> dict[str, str]:
-        """Return how the sources of the latest batch are read, where that is new."""
-        names = {name for _, name in self._starts}
-        given = {one.name: one.reading for one in self.sources if one.reading and one.name in names}
-        known = self.origins.readings() if given else {}
-        return {name: reading for name, reading in given.items() if known.get(name) != reading}
 
     def _joins(self, batch: Sequence[Record], pending: PendingChanges) -> dict[str, Keys]:
         """Return the numbers of documents that are not yet members of the source they came from."""

@@ -32,6 +32,21 @@ class Source:
     reading: str = ""
 
 
+def new_readings(origins: Origins, sources: Iterable[Source]) -> dict[str, str]:
+    """Return how sources are read, by name, where they were read in another way before."""
+    given = {one.name: one.reading for one in sources if one.reading}
+    known = origins.readings(given) if given else {}
+    return {name: reading for name, reading in given.items() if known.get(name) != reading}
+
+
+def keep_readings(catalog: Catalog, origins: Origins, sources: Iterable[Source]) -> None:
+    """Keep how unchanged sources, which are not read, would have been."""
+    if new := new_readings(origins, sources):
+        with catalog.writing():
+            for name, reading in new.items():
+                origins.set_reading(name, reading)
+
+
 class Owners:
     """The sources whose contents count where `source` has others for the same id.
 

@@ -14,7 +14,7 @@ from indexes.catalog.database import Catalog
 from indexes.catalog.origins import outside
 from indexes.errors import BadRecord, EmptySourceError, shown
 from indexes.ingest.batches import KEPT_BAD_RECORDS, IngestBatches
-from indexes.ingest.sources import KnownSources, Owners, Source
+from indexes.ingest.sources import KnownSources, Owners, Source, keep_readings
 from indexes.ingest.upsert import Added, Spans, Upsert
 from indexes.neighbors import Keys
 from indexes.progress import Progress
@@ -66,6 +66,7 @@ class Sync:
                 now = None if count is None else source.fingerprint()
             else:
                 present, now = members, fingerprint
+                keep_readings(self.catalog, self.corpus.origins, [source])
                 self._total(Added(unchanged=count))
             self._complete.append((fingerprint, now, count or 0))
             self._present[source.name] = present

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from retriever.indexing.builds import BuildReport
     from retriever.updates import BuildAllReport, BuildFailure, UpdateReport
 
+# What watchfiles says of a name that is not UTF-8.
+UNDECODABLE = "Unable to decode path"
 # Single records or documents failed; all else was done.
 PARTIAL = 3
 
@@ -264,14 +266,13 @@ def _changes(library: Path, sources: tuple[Path, ...], quiet: float) -> Iterator
 
 
 def _again_if_it_fails(changes: Callable[[], Iterator[object]], seconds: float) -> Iterator[object]:
-    """Yield changes; watch anew where the watcher ends with an error of its own.
-
-    It does at a name that is not UTF-8, which is a change like any other.
-    """
+    """Yield changes; watch anew where the watcher ends at a name that is not UTF-8."""
     while True:
         try:
             yield from changes()
         except RuntimeError as error:
+            if UNDECODABLE not in str(error):
+                raise
             log_note(f"watching starts again: {str(error).rstrip('.')}")
             time.sleep(seconds)
         else:

@@ -10,7 +10,7 @@ from retriever.comparison.system_run import SystemRun, deep_enough, deepest_for
 from retriever.comparison.test_set import TestSet
 from retriever.evaluation import significance
 from retriever.evaluation.inputs import RunHits
-from retriever.evaluation.verdict import Verdict
+from retriever.evaluation.verdict import NO, UNDECIDED, YES, Verdict
 from retriever.formatting import first_names
 from retriever.indexing.info import IndexInfo, index_notes
 from retriever.search.results import Run
@@ -126,7 +126,7 @@ def _statistics_notes(
 ) -> Iterator[str]:
     over = [f"over the differences from {baseline} in each measure"] if baseline else []
     over += ["over all pairs in each measure"] if pairs else []
-    if not over and not (verdict.difference or verdict.lost):
+    if not over and verdict.answer not in (NO, UNDECIDED, YES):
         return
     both = " (the same two may differ by one and not by the other)" if len(over) > 1 else ""
     what = " and ".join(over) or "over the differences from the best system"

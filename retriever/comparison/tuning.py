@@ -68,7 +68,7 @@ class TunedFusion:
         options = [word for one in self.weighted_parts for word in ("--fuse", one)]
         for option, value, default in (
             ("--method", self.method, RRF),
-            ("--rrf-k", self.rrf_k, RRF_K),
+            ("--rrf-k", self._rrf_k, RRF_K),
             ("--depth", self.depth, DEPTH),
         ):
             if value != default:
@@ -86,9 +86,14 @@ class TunedFusion:
             self.parts,
             method=self.method,
             weights=self.weights,
-            rrf_k=self.rrf_k,
+            rrf_k=self._rrf_k,
             depth=self.depth,
         )
+
+    @property
+    def _rrf_k(self) -> float:
+        """The k of reciprocal ranks; of another method, what none was given for."""
+        return self.rrf_k if self.method == RRF else RRF_K
 
 
 def tune_fusion(

@@ -45,8 +45,8 @@ def without_relevant(qrels: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
 def without_relevant_note(query_ids: Sequence[str]) -> str:
     """Return a note on judged queries that no document is relevant for."""
     have = pluralize(len(query_ids), "judged query has", "judged queries have")
-    counts = "counts" if len(query_ids) == 1 else "count"
-    return f"{have} no relevant document, and {counts} 0 for all: {first_names(query_ids)}."
+    named = first_names(query_ids)
+    return f"{have} no relevant document, so all systems have a quality of 0: {named}."
 
 
 def qrels_of(qrels: GivenQrels) -> dict[str, dict[str, int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from indexes.document import Document
 from indexes.errors import BadRecord, EmptySourceError, InputError
+from retriever.formats.lines import is_unicode
 from retriever.formats.sources import STDIN
 
 Stamp = tuple[int, int, int, int]
@@ -108,7 +109,8 @@ def source_name(source: object, given: str | None) -> str:
         InputError: the given name is not text of at least one character.
     """
     if given is not None:
-        if not isinstance(given, str) or not given.strip() or "\0" in given:
+        is_text = isinstance(given, str) and is_unicode(given) and "\0" not in given
+        if not is_text or not given.strip():
             raise InputError(f"The name of a source is {given!r}; expected text, such as 'crm'.")
         return given
     if not isinstance(source, str | os.PathLike) or source == STDIN:

@@ -17,6 +17,7 @@ from retriever.formats.columns.layout import Columns
 from retriever.formats.columns.names import normal
 from retriever.formats.columns.sampling import layout_of
 from retriever.formats.columns.types import AUTO, KINDS, ColumnTypes
+from retriever.formats.jsonl import DECODER
 from retriever.formats.records import (
     DOCUMENT_ROLES,
     STANDARD,
@@ -154,7 +155,7 @@ def _documents(
             yield place, row
             continue
         fields = types.convert(row, texts) if types else row
-        if flat and METADATA in fields:
+        if flat and METADATA in fields and METADATA not in texts:
             fields = _with_metadata(fields)
         item = document_or_bad(place, fields, column, layout)
         if layout.ids or isinstance(item, BadRecord) or reading.repeated.is_new(place, item):
@@ -171,8 +172,8 @@ def _with_metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(text, str):
         return row
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = DECODER.decode(text)
+    except (ValueError, RecursionError):
         return row
     return {**row, METADATA: found} if isinstance(found, dict) else row
 

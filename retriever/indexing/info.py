@@ -379,10 +379,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         filters=_filters(store.remote_filters(index)),
         tail=store.tail(index),
         only_images=counts.only_images if images else 0,
-        own_models=own_models(
-            store.folder,
-            [embedding.embedder, index.definition.get(QUERIES, {}).get("embedder", {})],
-        ),
+        own_models=own_models(store.folder, _embedders(index, embedding)),
         runtime=_runtime(store, index, embedding),
     )
 

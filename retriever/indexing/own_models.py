@@ -38,8 +38,9 @@ def _made(folder: Path, place: Path) -> Iterator[OwnModel]:
                 facts = json.loads((folder / inside / name).read_bytes())
                 times = facts[part] if part else facts
                 seconds = sum(float(times.get(time, 0.0)) for time in TIMES)
+                files = [path for path in (folder / inside).rglob("*") if path.is_file()]
+                size = sum(path.stat().st_size for path in files)
             except (OSError, ValueError, LookupError, TypeError, AttributeError):
                 continue
-            sizes = (path.stat().st_size for path in (folder / inside).rglob("*") if path.is_file())
-            yield OwnModel(inside.as_posix(), seconds, sum(sizes))
+            yield OwnModel(inside.as_posix(), seconds, size)
             return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-LABELS = {"R@": "recall@", "RR@": "MRR@", "AP@": "MAP@"}
+LABELS = {"R": "recall", "RR": "MRR", "AP": "MAP"}
 
 Values = Sequence[float | None]
 
@@ -68,9 +69,5 @@ def best_text(
 
 def label_of(measure: str) -> str:
     """Return the common name of a measure: `recall@10` for `R@10`, `MRR@10` for `RR@10`."""
-    if measure == "AP":
-        return "MAP"
-    for short, long in LABELS.items():
-        if measure.startswith(short):
-            return measure.replace(short, long, 1)
-    return measure
+    family = re.split(r"[@(]", measure)[0]
+    return LABELS.get(family, family) + measure[len(family) :]

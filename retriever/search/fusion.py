@@ -37,7 +37,7 @@ class Fusion:
     lowest and 1 for its highest (Lee 1997, "Analyses of Multiple Evidence Combination"); equal
     scores become 1. `convex`: the same, but each part scores all candidates, also those that only
     others returned, and the lowest is at most 0, so that scores of BM25 become shares of the
-    highest, and 0 stays 0 if it is the highest (Bruch, Gai and Ingber 2023, "An Analysis of Fusion
+    highest, and zeros alone stay 0 (Bruch, Gai and Ingber 2023, "An Analysis of Fusion
     Functions for Hybrid Retrieval"). With the others, a part contributes 0 for a document that it
     did not return. Each part returns `depth` documents, whatever k is.
     """
@@ -77,7 +77,7 @@ def fusion_definition(
 ) -> Mapping[str, Any]:
     """Return the definition of a fusion of `parts` indexes; errors as in `Collection.fuse`."""
     if parts < 2:
-        raise InputError("A fusion needs at least two indexes.")
+        raise InputError("A fusion needs at least two indexes: give another.")
     if method not in METHODS:
         raise InputError(
             f"Unknown fusion method '{method}'; expected one of: {', '.join(METHODS)}."

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from indexes.catalog import database as catalog
+from indexes.catalog import opening
 from indexes.errors import CollectionError, LockedError, RetrieverError, UnknownNameError
 from indexes.lexical import deleted as deleted_passages
 from indexes.storage.files import writer_lock
@@ -524,6 +525,12 @@ def make_and_add(folder, number):
                 return
             except LockedError:
                 time.sleep(0.02)
+
+
+def test_who_comes_second_to_create_a_collection_is_told_to_open_it(tmp_path):
+    opening.create_catalog(tmp_path / "c" / "catalog.db", "null").close()
+    says = "Another process has just created a collection in .*/c/. Open it.$"
+    refused(CollectionError, says, opening.create_catalog, tmp_path / "c" / "catalog.db", "null")
 
 
 def test_processes_that_create_the_same_collection_create_one(tmp_path):

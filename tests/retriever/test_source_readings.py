@@ -189,3 +189,44 @@ def test_the_command_line_reads_a_file_of_a_given_format_again(tmp_path, monkeyp
 @pytest.mark.parametrize("name", ["nul\0nul", "missing.csv", "long " * 500])
 def test_a_path_that_leads_nowhere_is_named_whichever_call_reads_it(collection, call, name):
     refused(InputError, "No file or folder|cannot be read", getattr(collection, call), name)
+
+
+def test_a_reading_of_another_kind_of_source_does_not_count(collection, tmp_path, table):
+    """A name may stand for a table today, and for a folder or records tomorrow."""
+    collection.update(table("A1,Lamp,a red lamp,2020"), source="crm", id="sku", text="info")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "owl.md").write_text("an owl")
+    (tmp_path / "b.jsonl").write_text('{"_id": "b", "text": "a cow"}')
+    for source in (tmp_path / "notes", tmp_path / "b.jsonl", [{"_id": "r", "text": "an elk"}]):
+        _, notes = told(collection, "add", source, source="crm")
+        assert notes == []
+    assert {"owl.md", "b", "r"} <= set(found(collection))
+    # It is still known of tables.
+    _, notes = told(collection, "add", table("B2,Desk,a desk,2021", name="c.csv"), source="crm")
+    assert [note.partition(": ")[2] for note in notes] == ["id=sku, text=info"]
+    assert found(collection)["B2"][1] == "a desk"
+
+
+@pytest.mark.parametrize("call", ["add", "update"])
+def test_what_the_last_call_said_counts_though_nothing_had_to_be_read(collection, table, call):
+    path = table("A1,Lamp,lamp,new")
+    do = getattr(collection, call)
+    for types in (None, "auto", None):
+        do(path, id="sku", text="info", types=types)
+    table("A1,Lamp,lamp,2020")
+    _, (note,) = told(collection, call, path)
+    assert note.endswith(": id=sku, text=info")
+    assert found(collection)["A1"][2] == {"name": "Lamp", "year": "2020"}
+
+
+def test_columns_may_be_any_iterable(collection):
+    rows = [{"sku": "A1", "name": "Lamp", "info": "a red lamp"}]
+    for text in (("name", "info"), iter(["name", "info"]), {"name": 1, "info": 2}.keys()):
+        collection.add(rows, source="crm", id="sku", text=text)
+        _, (note,) = told(collection, "add", rows, source="crm")
+        assert note.endswith(": id=sku, text=name + info")
+        assert found(collection)["A1"][1] == "Lamp\n\na red lamp"
+
+
+def test_a_name_of_a_source_is_unicode(collection):
+    refused(InputError, "The name of a source is", collection.add, [], source="a\ud800")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexes.errors import BadRecord
+from indexes.errors import BadRecord, short_repr
 from indexes.values import plain
 from retriever.formats.columns.guess import shown
 
@@ -85,7 +85,7 @@ class ColumnTypes:
         parts = [f"{', '.join(names)} as {noun}" for noun, names in columns.items()]
         said = [f"read {'; '.join(parts)}"] if parts else []
         said += [
-            f"{shown(name)} is text, as not all of its cells are {_NOUNS[kind]}: {shown(cell)}"
+            f"{shown(name)} is text, as not all of its cells are {_NOUNS[kind]}: {short_repr(cell)}"
             for name, (kind, cell) in self._mixed.items()
             if name not in texts
         ]

@@ -262,7 +262,7 @@ def test_a_column_that_one_cell_makes_text_is_named():
     notes = invoke("add", "shop", "shop.csv", "--types", "auto").stderr.splitlines()
     assert notes == [
         "note: shop.csv: read code as numbers; price is text, as not all of its cells are numbers: "
-        "'n/a'; size is text, as not all of its cells are numbers: M."
+        "'n/a'; size is text, as not all of its cells are numbers: 'M'."
     ]
 
 
@@ -272,3 +272,22 @@ def test_the_metadata_of_a_table_may_be_json():
     with Collection.open("shop") as collection:
         found = [dict(one.metadata) for one in collection.documents()]
     assert found == [{"price": 9}, {"metadata": "on sale"}]
+
+
+@pytest.mark.parametrize("option", ["--text", "--title", "--id"])
+def test_a_column_of_that_name_may_be_what_is_searched(option):
+    Path("shop.csv").write_text('id,text,metadata\n1,a mug,"{""price"": 9}"\n')
+    succeed("add", "shop", "shop.csv", option, "metadata")
+    with Collection.open("shop") as collection:
+        (one,) = collection.documents()
+    named = {"--text": one.text, "--title": one.title, "--id": one.doc_id}
+    assert named[option] == '{"price": 9}'
+
+
+@pytest.mark.parametrize("cell", ['{""a"":' * 20_000, '{""a"": NaN}', "[1, 2]", "{"])
+def test_metadata_that_is_no_json_object_stays_text(cell):
+    Path("shop.csv").write_text(f'id,text,metadata\n1,a mug,"{cell}"\n')
+    succeed("add", "shop", "shop.csv")
+    with Collection.open("shop") as collection:
+        (one,) = collection.documents()
+    assert one.metadata == {"metadata": cell.replace('""', '"')}

@@ -9,6 +9,7 @@ from indexes.errors import InputError
 from retriever import Collection, compare
 from retriever.advice import shell_command
 from retriever.comparison.tuning import tune_fusion
+from retriever.search.fusion import fusion_definition
 from tests.support.commands import succeed
 from tests.support.toy import Axes, build_axes, refused
 
@@ -91,6 +92,16 @@ def test_the_command_that_is_printed_builds_the_fusion_that_was_tuned(
     succeed(*shlex.split(printed)[1:])
     with Collection.open("a library") as library:
         assert library.index_info("printed").options == library.index_info("saved").options
+
+
+def test_a_fusion_with_a_k_that_its_method_does_not_use_is_tuned_and_saved(compass):
+    """An earlier version took it."""
+    definition = {**fusion_definition(2, method="minmax"), "rrf_k": 10.0}
+    compass._store.combine("fused", ["half", "axes"], definition)
+    found = tune_fusion(compass, "fused", *TRAIN, measure=MEASURE)
+    assert "--rrf-k" not in found.build_options
+    found.save(compass, "saved")
+    assert compass.index_info("saved").options["weights"] == list(found.weights)
 
 
 def test_the_training_measure_never_falls(fused):

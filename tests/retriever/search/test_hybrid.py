@@ -613,7 +613,7 @@ RANGE = "expected numbers from 0.000001 to 1000000."
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"parts": ["axes"]}, "A fusion needs at least two indexes."),
+        ({"parts": ["axes"]}, "A fusion needs at least two indexes: give another."),
         ({"parts": {"axes", "half"}}, "The parts are of type set; expected a list of names."),
         (
             {"parts": {"axes": 1, "half": 2}, "weights": [1, 2]},
