@@ -41,7 +41,10 @@ def test_measures_get_their_canonical_names_once_each_and_in_order():
     assert parse_measures(names) == ("RR@10", "nDCG@5", "R@100", "AP", "R(rel=2)@10")
     assert parse_measures(DEFAULT_MEASURES) == DEFAULT_MEASURES
     assert parse_measures([]) == ()
-    assert [canonical(label_of(name)) for name in DEFAULT_MEASURES] == list(DEFAULT_MEASURES)
+    names = [*DEFAULT_MEASURES, "AP", "AP(rel=2)@10", "RR(rel=2)@10", "R(rel=2)@20", "Rprec"]
+    labels = ["MAP", "MAP(rel=2)@10", "MRR(rel=2)@10", "recall(rel=2)@20", "Rprec"]
+    assert [label_of(name) for name in names[-5:]] == labels
+    assert [canonical(label_of(name)) for name in names] == names
 
 
 COMMON = ["recall@10 R@10", "RECALL(rel=2)@10 R(rel=2)@10", "mrr@10 RR@10", "Mrr RR"]
