@@ -29,41 +29,44 @@ PATIENCE = 2.0
 CREATION_PATIENCE = 30.0
 
 
-class _JustCreatedError(CollectionError):
-    """Another process was faster."""
-
-
 def create_catalog(path: Path, split: str = "null") -> Catalog:
     """Create an empty catalog at `path`; `split` is the JSON of how documents are split."""
     _check_name(path)
-    unfinished = path.with_name(path.name + UNFINISHED)
+    created_meanwhile = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         # Two processes may create the same one.
         with writer_lock(path.parent, CREATION_PATIENCE):
-            if path.exists():
-                raise _JustCreatedError(
-                    f"Another process has just created a collection in {path.parent}/. Open it."
-                )
-            for leftover in path.parent.glob(f"{unfinished.name}*"):
-                leftover.unlink()
-            unfinished.touch()  # a catalog never creates its file
-            _set_up(Catalog(unfinished), split)
-            # Closing does not report failures: the log was moved into the file before.
-            unfinished.with_name(f"{unfinished.name}-wal").unlink(missing_ok=True)
-            unfinished.replace(path)
-            sync(path.parent)
-            sync(path.parent.parent)
-    except (LockedError, _JustCreatedError):
+            created_meanwhile = path.exists()
+            if not created_meanwhile:
+                _create(path, split)
+    except LockedError:
         raise
     except (OSError, sqlite3.Error, CollectionError) as error:
         raise CollectionError(
             f"Cannot create a collection in {path.parent}/: {error}. "
             "Choose a folder that you may write to."
         ) from None
+    if created_meanwhile:
+        raise CollectionError(
+            f"Another process has just created a collection in {path.parent}/. Open it."
+        )
     return Catalog(path)
+
+
+def _create(path: Path, split: str) -> None:
+    unfinished = path.with_name(path.name + UNFINISHED)
+    for leftover in path.parent.glob(f"{unfinished.name}*"):
+        leftover.unlink()
+    unfinished.touch()  # a catalog never creates its file
+    _set_up(Catalog(unfinished), split)
+    # Closing does not report failures: the log was moved into the file before.
+    unfinished.with_name(f"{unfinished.name}-wal").unlink(missing_ok=True)
+    unfinished.replace(path)
+    sync(path.parent)
+    sync(path.parent.parent)
 
 
 def _set_up(catalog: Catalog, split: str) -> None:
