@@ -25,13 +25,13 @@ from retriever.formats.sources import STDIN, without_gz
 class SourceReading:
     """How one source is read: the options of `Collection.add`, as far as they are given.
 
-    `remembered` is the kind of the source that was read by these options before, if the call gave
-    none; "" if it did.
+    `remembered` says that the call gave none, and these are those that the source was read by
+    before.
     """
 
     options: Mapping[str, Any]
     reading: Reading
-    remembered: str = ""
+    remembered: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> SourceReading:
@@ -48,20 +48,17 @@ class SourceReading:
         columns = {name: value for name, value in given.items() if name not in ("format", "image")}
         return cls(given, Reading.of(**columns))
 
-    def or_earlier(self, earlier: str | None) -> SourceReading:
-        """Return the reading of an earlier call, as `record` has it, if this call gives nothing."""
-        if self.options or not earlier:
+    def or_earlier(self, earlier: str | None, kind: str) -> SourceReading:
+        """Return the reading of an earlier call, as `record` has it, if this call gives nothing.
+
+        Not if that was of another kind of source of the same name.
+        """
+        kept = json.loads(earlier) if earlier and not self.options else {}
+        if kept.get("kind") != kind:
             return self
-        kept = json.loads(earlier)
         found = SourceReading.of(kept["options"])
         reading = replace(found.reading, repeated=self.reading.repeated)
-        return replace(found, reading=reading, remembered=kept["kind"])
-
-    def of_kind(self, kind: str) -> SourceReading:
-        """Return the reading; none of before for another kind of source of the same name."""
-        if self.remembered in ("", kind):
-            return self
-        return SourceReading({}, Reading(repeated=self.reading.repeated))
+        return replace(found, reading=reading, remembered=True)
 
     def record(self, kind: str) -> str:
         """Return JSON of the options and the kind of the source, for later; "" without options."""
@@ -113,16 +110,11 @@ class CallReading:
         self, name: str, parts: Sequence[DocumentSource], *, may_be_empty: bool = False
     ) -> Source:
         """Return the records of what is known by one name."""
-        readings = [self._of(name, one) for one in parts]
-        records = [
-            reading.records(one, self.is_known)
-            for reading, one in zip(readings, parts, strict=True)
-        ]
+        pairs = [(self._of(name, one), one) for one in parts]
+        records = [reading.records(one, self.is_known) for reading, one in pairs]
         if may_be_empty:
             records = list(map(nothing_if_empty, records))
-        kept = [
-            reading.record(_kind(one)) for reading, one in zip(readings, parts, strict=True) if name
-        ]
+        kept = (reading.record(_kind(one)) for reading, one in pairs if name)
         return Source(
             name,
             chain.from_iterable(records),
@@ -142,7 +134,7 @@ class CallReading:
         return SourceFingerprint(sources, f"{self.call} {said} {list(dict.fromkeys(names))}")
 
     def _of(self, name: str, source: DocumentSource) -> SourceReading:
-        return self.given.or_earlier(self.earlier.get(name)).of_kind(_kind(source))
+        return self.given.or_earlier(self.earlier.get(name), _kind(source))
 
 
 def _kind(source: DocumentSource) -> str:

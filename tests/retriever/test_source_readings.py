@@ -32,7 +32,7 @@ def found(collection):
     return {one.doc_id: (one.title, one.text, one.metadata) for one in collection}
 
 
-def told(collection, call, *sources, **options):
+def with_notes(collection, call, *sources, **options):
     """Call a method of a collection; return its result, and what it says of earlier calls."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -44,11 +44,11 @@ def told(collection, call, *sources, **options):
 @pytest.mark.parametrize("call", ["add", "update"])
 def test_a_table_is_read_as_last_time_when_a_call_says_nothing(collection, table, call):
     path = table("A1,Lamp,a red lamp,2020", "B2,Desk,a green desk,2021")
-    _, notes = told(collection, call, path, **TYPED)
+    _, notes = with_notes(collection, call, path, **TYPED)
     assert notes == []
     collection.build("floor", HashingEmbedder())
     table("A1,Lamp,a red lamp,2022", "B2,Desk,a green desk,2021", "C3,Chair,a chair,2023")
-    _, notes = told(collection, call, path)
+    _, notes = with_notes(collection, call, path)
     assert notes == [
         f"{path} is read as it was last time: id=sku, title=name, text=info, types=auto"
     ]
@@ -60,7 +60,7 @@ def test_a_table_is_read_as_last_time_when_a_call_says_nothing(collection, table
     assert collection.build("floor").embedded == (1 if call == "add" else 0)
     assert collection.search("chair", k=1, where="year >= 2023")[0].doc_id == "C3"
     # The same bytes are not read again, and nothing is said of them.
-    result, notes = told(collection, call, path)
+    result, notes = with_notes(collection, call, path)
     assert (result if call == "add" else result.added).unchanged == 3
     assert notes == []
     assert collection.verify().ok
@@ -69,12 +69,12 @@ def test_a_table_is_read_as_last_time_when_a_call_says_nothing(collection, table
 def test_options_that_are_given_replace_all_of_before(collection, table):
     path = table("A1,Lamp,a red lamp,2020")
     collection.update(path, **TYPED)
-    _, notes = told(collection, "update", path, id="sku", text=["name", "info"])
+    _, notes = with_notes(collection, "update", path, id="sku", text=["name", "info"])
     assert notes == []
     expected = {"A1": ("", "Lamp\n\na red lamp", {"year": "2020"})}
     assert found(collection) == expected
     table("A1,Lamp,a red lamp,2021")
-    _, (note,) = told(collection, "update", path)
+    _, (note,) = with_notes(collection, "update", path)
     assert note.endswith("last time: id=sku, text=name + info")
     assert found(collection)["A1"][2] == {"year": "2021"}
 
@@ -88,7 +88,7 @@ def test_each_source_has_its_own_reading(collection, table):
     collection.update(three)  # guessed
     table("A1,Lamp,a blue lamp,2020", name="one.csv")
     table("B4,Desk,a green desk,2021", name="two.csv")
-    _, notes = told(collection, "update", three, two, one)
+    _, notes = with_notes(collection, "update", three, two, one)
     assert [note.split(": ", 1)[1] for note in notes] == [
         "id=sku, title=name, text=info, types=auto",
         "id=name, text=sku",
@@ -101,12 +101,12 @@ def test_each_source_has_its_own_reading(collection, table):
 def test_records_with_a_name_are_read_as_last_time_too(collection):
     rows = [{"key": 7, "body": "an owl"}, {"key": 8, "body": "an elk"}]
     collection.update(rows, source="crm", id="key", text="body")
-    _, notes = told(collection, "update", rows[:1], source="crm")
+    _, notes = with_notes(collection, "update", rows[:1], source="crm")
     assert notes == ["The list is read as it was last time: id=key, text=body"]
     assert found(collection) == {"7": ("", "an owl", {})}
     # Without a name, nothing is known of what came before: the columns are guessed.
     collection.add([{"key": 9, "body": "a cow"}], id="key", text="body")
-    _, notes = told(collection, "add", [{"key": 10, "body": "a calf"}])
+    _, notes = with_notes(collection, "add", [{"key": 10, "body": "a calf"}])
     assert notes == []
 
 
@@ -198,11 +198,13 @@ def test_a_reading_of_another_kind_of_source_does_not_count(collection, tmp_path
     (tmp_path / "notes" / "owl.md").write_text("an owl")
     (tmp_path / "b.jsonl").write_text('{"_id": "b", "text": "a cow"}')
     for source in (tmp_path / "notes", tmp_path / "b.jsonl", [{"_id": "r", "text": "an elk"}]):
-        _, notes = told(collection, "add", source, source="crm")
+        _, notes = with_notes(collection, "add", source, source="crm")
         assert notes == []
     assert {"owl.md", "b", "r"} <= set(found(collection))
     # It is still known of tables.
-    _, notes = told(collection, "add", table("B2,Desk,a desk,2021", name="c.csv"), source="crm")
+    _, notes = with_notes(
+        collection, "add", table("B2,Desk,a desk,2021", name="c.csv"), source="crm"
+    )
     assert [note.partition(": ")[2] for note in notes] == ["id=sku, text=info"]
     assert found(collection)["B2"][1] == "a desk"
 
@@ -214,7 +216,7 @@ def test_what_the_last_call_said_counts_though_nothing_had_to_be_read(collection
     for types in (None, "auto", None):
         do(path, id="sku", text="info", types=types)
     table("A1,Lamp,lamp,2020")
-    _, (note,) = told(collection, call, path)
+    _, (note,) = with_notes(collection, call, path)
     assert note.endswith(": id=sku, text=info")
     assert found(collection)["A1"][2] == {"name": "Lamp", "year": "2020"}
 
@@ -223,10 +225,21 @@ def test_columns_may_be_any_iterable(collection):
     rows = [{"sku": "A1", "name": "Lamp", "info": "a red lamp"}]
     for text in (("name", "info"), iter(["name", "info"]), {"name": 1, "info": 2}.keys()):
         collection.add(rows, source="crm", id="sku", text=text)
-        _, (note,) = told(collection, "add", rows, source="crm")
+        _, (note,) = with_notes(collection, "add", rows, source="crm")
         assert note.endswith(": id=sku, text=name + info")
         assert found(collection)["A1"][1] == "Lamp\n\na red lamp"
 
 
 def test_a_name_of_a_source_is_unicode(collection):
     refused(InputError, "The name of a source is", collection.add, [], source="a\ud800")
+
+
+def test_a_file_without_an_extension_is_a_kind_of_its_own(collection, table):
+    path = table("A1,Lamp,a red lamp,2020", name="export")
+    collection.add(path, source="crm", format="csv", id="sku", text="info")
+    table("A1,Lamp,a blue lamp,2020", name="export")
+    _, (note,) = with_notes(collection, "add", path, source="crm")
+    assert note.endswith("last time: format=csv, id=sku, text=info")
+    assert found(collection)["A1"][1] == "a blue lamp"
+    _, notes = with_notes(collection, "add", [{"_id": "r", "text": "an elk"}], source="crm")
+    assert (notes, found(collection)["r"][1]) == ([], "an elk")
