@@ -23,7 +23,7 @@ from indexes.storage.files import sync, writer_lock
 APPLICATION_ID = 0x52545256
 # Suffix of a catalog that is being created: a crash leaves no partial one under its final name.
 UNFINISHED = ".creating"
-# Seconds to wait for another process that creates or updates the same catalog.
+# Seconds to wait for another process that updates the same catalog.
 PATIENCE = 2.0
 # Where nothing is there yet, another process that writes is about to have made all of it.
 CREATION_PATIENCE = 30.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -79,10 +79,11 @@ class Origins:
         rows = self._catalog.rows(sql, [json.dumps(list(names))])
         return {str(name): str(options) for name, options in rows}
 
-    def set_reading(self, name: str, options: str) -> None:
-        """Keep how a source was read."""
+    def set_readings(self, readings: Mapping[str, str]) -> None:
+        """Keep how sources were read, by name."""
         sql = "INSERT OR REPLACE INTO readings VALUES (?, ?)"
-        self._catalog.execute(sql, [name, options])
+        for name, options in readings.items():
+            self._catalog.execute(sql, [name, options])
 
     def rows(self) -> list[Row]:
         """Return all rows of members: origin, block, bits, seal."""

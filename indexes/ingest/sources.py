@@ -43,8 +43,7 @@ def keep_readings(catalog: Catalog, origins: Origins, sources: Iterable[Source])
     """Keep how unchanged sources, which are not read, would have been."""
     if new := new_readings(origins, sources):
         with catalog.writing():
-            for name, reading in new.items():
-                origins.set_reading(name, reading)
+            origins.set_readings(new)
 
 
 class Owners:

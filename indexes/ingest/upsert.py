@@ -144,8 +144,7 @@ class Upsert:
             self._write(changes)
         for source, numbers in pending.joins.items():
             self._corpus.origins.add(source, numbers)
-        for source, reading in pending.readings.items():
-            self._corpus.origins.set_reading(source, reading)
+        self._corpus.origins.set_readings(pending.readings)
         self._seen.add(pending.places, pending.numbers)
         self.new += len(changes.new)
         self.changed += len(changes.moved) + len(changes.edited)

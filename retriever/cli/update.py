@@ -66,8 +66,8 @@ def update(
 
     Documents that SOURCES have are added or changed, those that are gone from SOURCES are deleted,
     and others stay: a document is known by the source that it came from, which is read as it was
-    last time unless options say how. Bad records are skipped
-    and listed. Run it again as often as you like: it does only what is left to do.
+    last time unless options say how. Bad records are skipped and listed. Run it again as often as
+    you like: it does only what is left to do.
 
     Exits with 0 if all was done, with 3 if single records or documents failed and all else was
     done, and with 1 if an index could not be built, or nothing was done. Without a terminal, each
@@ -266,7 +266,7 @@ def _changes(library: Path, sources: tuple[Path, ...], quiet: float) -> Iterator
 
 
 def _again_if_it_fails(changes: Callable[[], Iterator[object]], seconds: float) -> Iterator[object]:
-    """Yield changes; watch anew where the watcher ends at a name that is not UTF-8."""
+    """Yield changes; start again where the watcher ends at a name that is not UTF-8."""
     while True:
         try:
             yield from changes()

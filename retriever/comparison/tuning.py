@@ -68,7 +68,7 @@ class TunedFusion:
         options = [word for one in self.weighted_parts for word in ("--fuse", one)]
         for option, value, default in (
             ("--method", self.method, RRF),
-            ("--rrf-k", self._rrf_k, RRF_K),
+            ("--rrf-k", self.rrf_k, RRF_K),
             ("--depth", self.depth, DEPTH),
         ):
             if value != default:
@@ -86,14 +86,9 @@ class TunedFusion:
             self.parts,
             method=self.method,
             weights=self.weights,
-            rrf_k=self._rrf_k,
+            rrf_k=self.rrf_k,
             depth=self.depth,
         )
-
-    @property
-    def _rrf_k(self) -> float:
-        """The k of reciprocal ranks; of another method, what none was given for."""
-        return self.rrf_k if self.method == RRF else RRF_K
 
 
 def tune_fusion(
@@ -130,13 +125,14 @@ def tune_fusion(
     if test_queries is not None and test_qrels is not None:
         test = _JudgedRuns.of(collection, name, test_queries, test_qrels, measure, drop_self)
         _check_disjoint(train.test_set.queries, test.test_set.queries)
-    before = _normal(info.options["weights"])
+    before, method = _normal(info.options["weights"]), info.options["fuse"]
     chosen, tried = _search(train, before)
     return TunedFusion(
         name=name,
         parts=info.parts,
-        method=info.options["fuse"],
-        rrf_k=info.options["rrf_k"],
+        method=method,
+        # An earlier version also took one for the methods without.
+        rrf_k=info.options["rrf_k"] if method == RRF else RRF_K,
         depth=info.options["depth"],
         measure=train.measure,
         before=before,
@@ -221,7 +217,7 @@ class _JudgedRuns:
         test_set = TestSet.of(collection, queries, qrels, measures=[measure], k=10, drop_self=drops)
         asked = test_set.queries
         if fusion.method == CONVEX:
-            return cls(test_set, _of_all_candidates(collection, name, asked, len(info.parts)))
+            return cls(test_set, _of_all_candidates(collection, name, asked))
         alone = replace(fusion, weights=(1.0,))
         rankings = [
             collection.retriever(part).run(asked, fusion.depth).ranking for part in info.parts
@@ -260,12 +256,12 @@ def _values(alone: Fusion, hits: Sequence[tuple[str, float]]) -> Mapping[str, fl
 
 
 def _of_all_candidates(
-    collection: Collection, name: str, queries: Mapping[str, Query], parts: int
+    collection: Collection, name: str, queries: Mapping[str, Query]
 ) -> Sequence[Values]:
     """Return what each part contributes to all candidates: the fusion where it alone counts."""
     retriever = collection.retriever(name)
     finder = cast(FusedFinder, retriever.finder)
-    alone = []
+    alone, parts = [], len(finder.parts)
     for part in range(parts):
         weights = tuple(float(part == other) for other in range(parts))
         fusion = replace(finder.fusion, weights=weights)

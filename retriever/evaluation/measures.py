@@ -55,24 +55,26 @@ def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise InputError(f"The measures are one string, '{names}'; expected a sequence of names.")
     found = {name: _parse(name) for name in names}
-    unknown = [f"'{name}'" for name, measure in found.items() if measure is None]
-    if unknown and all(_is_family(name.strip("'")) for name in unknown):
+    unknown = [name for name, measure in found.items() if measure is None]
+    named = ", ".join(f"'{name}'" for name in unknown)
+    if unknown and all(map(_is_family, unknown)):
         raise UnknownNameError(
-            f"{', '.join(unknown)} cannot be computed: a cutoff is a whole number from 1, options "
+            f"{named} cannot be computed: a cutoff is a whole number from 1, options "
             "are those of ir_measures, and some of its measures need packages or programs that are "
             f"not installed, or are no mean over queries. Examples of known measures: {KNOWN}."
         )
     if unknown:
         similar = _similar(unknown)
         noun = "measure" if len(unknown) == 1 else "measures"
-        raise UnknownNameError(
-            f"No {noun} {', '.join(unknown)}. Examples of known measures: {KNOWN}.{similar}"
-        )
+        raise UnknownNameError(f"No {noun} {named}. Examples of known measures: {KNOWN}.{similar}")
     return tuple(dict.fromkeys(str(measure) for measure in found.values()))
 
 
 def _is_family(name: str) -> bool:
-    """Return whether ir_measures has a measure of this name, whatever its options and cutoff."""
+    """Return whether ir_measures has a measure of this name: then its options or cutoff are wrong.
+
+    Or it has none, or cannot be computed.
+    """
     import ir_measures
 
     family = re.split(r"[@(]", name.strip())[0]
@@ -80,15 +82,12 @@ def _is_family(name: str) -> bool:
 
 
 def _similar(names: Sequence[str]) -> str:
-    """Return what an unknown measure may have been meant to be, if there is only one.
-
-    A family of ir_measures is spelled as meant: its cutoff or options are wrong, or it has none.
-    """
+    """Return what an unknown measure may have been meant to be, if there is only one."""
     import ir_measures
 
-    family, at, cutoff = names[0].strip("'").partition("@")
-    if len(names) > 1 or family.partition("(")[0] in ir_measures.measures.registry:
+    if len(names) > 1:
         return ""
+    family, at, cutoff = names[0].partition("@")
     # Of spellings that differ in case, the last one is named.
     families = *ir_measures.measures.registry, *ALIASES, *ALIASES.values()
     known = [f"{one}{at}{cutoff}" for one in families]

@@ -181,7 +181,7 @@ def read(path, stop, enough, results):
     ("name", "module", "function"),
     [("graph", faiss_index, "read_further"), ("bm25", deleted_passages, "read")],
 )
-def test_a_file_that_is_removed_while_it_is_loaded_is_loaded_anew(
+def test_a_file_that_is_removed_while_it_is_loaded_is_loaded_again(
     tmp_path, monkeypatch, name, module, function
 ):
     """A writer removes what it has replaced, at any moment of a reader's loading."""
