@@ -327,9 +327,10 @@ class Store(Reader):
         # An earlier version did not store how texts are read.
         earlier = {"text": READING} if kind == LEXICAL.name else {}
         for row in self.indexes():
-            stored = row.kind, {**earlier, **row.definition}
-            if row.name == name and stored != (kind, definition):
+            if row.name == name and row.kind != kind:
                 raise another_index(self.folder, row)
+            if row.name == name and {**earlier, **row.definition} != definition:
+                raise another_index(self.folder, row, definition)
 
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
         """Remove an index whose build failed before any of its work was kept."""

@@ -179,13 +179,32 @@ class Registry:
         return IndexRow.of(row)
 
 
-def another_index(folder: Path, row: IndexRow) -> MismatchError:
-    """Return the error for a name that an index with another definition has."""
+def another_index(
+    folder: Path, row: IndexRow, wanted: Mapping[str, Any] | None = None
+) -> MismatchError:
+    """Return the error for a name that another index has.
+
+    `wanted` is a definition of the same kind, from which its own differs: the message says how.
+    """
+    found = f" ({row.kind})"
+    if wanted is not None:
+        found = f", with another definition: {', '.join(_differences(row.definition, wanted))}"
     return MismatchError(
-        f"Index '{row.name}' exists already, with another definition ({row.kind}). "
-        "Drop the index first, or choose another name.",
+        f"Index '{row.name}' exists already{found}. Drop the index first, or choose another name.",
         next_step=NextStep("drop", folder, row.name),
     )
+
+
+def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return what differs, as `depth is 100, not 9`."""
+
+    def said(definition: Mapping[str, Any], name: str) -> str:
+        value = definition.get(name, "unset")
+        return value if isinstance(value, str) else json.dumps(value)
+
+    names = dict.fromkeys([*stored, *wanted])
+    pairs = [(name, said(stored, name), said(wanted, name)) for name in names]
+    return [f"{name} is {has}, not {given}" for name, has, given in pairs if has != given]
 
 
 def gaps(shards: Sequence[ShardRow], stop_key: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from indexes.errors import BadRecord, FileFormatError, FileNote, pluralize
-from retriever.formats.columns.check import Check
+from retriever.formats.columns.check import Check, NamedColumns
 from retriever.formats.lines import invalid_utf8, refuse_carriage_returns
 from retriever.formats.quoting import NumberedLines, QuoteCheck, QuotedLines
 
@@ -29,7 +29,8 @@ def read_delimited(
     """Yield `(place, row)` for every row below the header, or the reason it is unusable.
 
     The place is the line where the row starts. A row must have as many cells as the header.
-    Unnamed columns and empty cells are omitted, except empty cells under `text`.
+    Empty cells are omitted, except those under `text`, and columns without a name, with a
+    `FileNote`.
 
     CSV is quoted as in RFC 4180: a quoted cell may hold delimiters, line breaks and doubled quotes.
     A row is bad if such a cell holds ten lines that look like rows; for fewer there is a note. Of a
@@ -78,6 +79,7 @@ def _plain_rows(lines: NumberedLines, check: Check) -> Iterator[Row]:
     if isinstance(cells, str):
         raise _unreadable_header(lines.name, cells)
     header = _columns(cells, lines.name, check)
+    fields = _Fields(header)
     with SpooledTemporaryFile(SPOOL_BYTES) as kept:
         undecided = True
         for raw in lines:
@@ -96,7 +98,7 @@ def _plain_rows(lines: NumberedLines, check: Check) -> Iterator[Row]:
                 undecided = False
                 yield place, BadRecord(place, reason)
             elif cells:
-                yield place, _fields(header, cells)
+                yield place, fields(place, cells)
 
 
 def _plain_cells(raw: bytes, number: int) -> list[str] | str:
@@ -129,7 +131,7 @@ def _quoted_rows(quoted: QuotedLines, header: Sequence[str], *, declared: bool) 
 
     Where quotes are not `declared` by quoted column names, cells that seem to hold rows are noted.
     """
-    lines, noted = quoted.lines, False
+    lines, noted, fields = quoted.lines, False, _Fields(header)
     while True:
         place = f"{lines.name}:{lines.number + 1}"
         cells = _next_row(quoted)
@@ -146,7 +148,7 @@ def _quoted_rows(quoted: QuotedLines, header: Sequence[str], *, declared: bool) 
         elif cells is None:
             return
         elif cells and not isinstance(cells, str):
-            yield place, _fields(header, cells)
+            yield place, fields(place, cells)
 
 
 def _rows_inside(place: str, inside: int, *, noted: bool) -> str:
@@ -185,9 +187,17 @@ def _row_fault(cells: list[str] | str | None, width: int) -> str:
     return ""
 
 
-def _fields(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    pairs = zip(header, cells, strict=True)
-    return {name: cell for name, cell in pairs if name and (cell or name == "text")}
+class _Fields:
+    """The filled cells of rows, by the names of their columns."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._header = header
+        self._named = NamedColumns()
+
+    def __call__(self, place: str, cells: Sequence[str]) -> dict[str, str]:
+        pairs = zip(self._header, cells, strict=True)
+        filled = {name: cell for name, cell in pairs if cell or name == "text"}
+        return self._named.fields(place, filled)
 
 
 def _quoted_header(quoted: QuotedLines) -> list[str]:

@@ -155,7 +155,7 @@ def _read_path(name: str, kind: str | None, reading: Reading) -> Iterator[Item]:
             raise InputError(f"{name} is a folder, read as one document for each file; {wrong}.")
         _check_no_columns(f"{name} is a folder", reading)
         return read_folder(name, as_text=kind == "text")
-    source = locate(name, kind or _kind_by_content(name), ENDINGS, "jsonl")
+    source = locate(name, kind or _kind_by_content(name), ENDINGS, "jsonl", asked="--format")
     if source.kind in FILE_KINDS:
         _check_no_columns(f"{name} is {source.kind}", reading)
         if name == STDIN:

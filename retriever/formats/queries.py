@@ -111,7 +111,7 @@ def read_mixed_queries(
     relative to the folder of `source`.
     """
     name = os.fspath(source)
-    opened = locate(name, format, ENDINGS, "jsonl")
+    opened = locate(name, format, ENDINGS, "jsonl", asked="read_queries(format=...)")
     wanted, part = Columns.of(id, None, text), Part(sheet, table, sql)
     part.check(opened)
     if wanted.given and opened.kind not in ROW_ENDINGS.values():

@@ -71,11 +71,14 @@ class Source:
         return Path() if self.name == STDIN else Path(self.name).parent
 
 
-def locate(name: str, kind: str | None, endings: Mapping[str, str], default: str) -> Source:
+def locate(
+    name: str, kind: str | None, endings: Mapping[str, str], default: str, *, asked: str = ""
+) -> Source:
     """Return the source called `name`, of format `kind` or else that of its extension.
 
     `endings` maps known extensions to kinds; without `kind`, standard input is `default`. The file
-    must exist, and is not opened.
+    must exist, and is not opened. `asked` says where a format can be given, for the error about an
+    unknown extension; empty if nowhere.
     """
     known = tuple(dict.fromkeys(endings.values()))
     if kind is not None and kind not in known:
@@ -89,9 +92,10 @@ def locate(name: str, kind: str | None, endings: Mapping[str, str], default: str
     ending = Path(without_gz(name)).suffix.lower()
     if ending not in endings:
         says = f"has the unknown extension '{ending}'" if ending else "has no extension"
+        other = f", or pass the format with {asked} ({', '.join(known)})" if asked else ""
         raise FileFormatError(
             f"{name} {says}. Known extensions: {', '.join(endings)}, each also with .gz. "
-            f"For other names, pass the format with --format ({', '.join(known)})."
+            f"Rename the file{other}."
         )
     return Source(name, endings[ending], gzipped)
 

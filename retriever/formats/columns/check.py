@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from indexes.errors import FileFormatError
+from indexes.errors import FileFormatError, FileNote
 
+T = TypeVar("T")
 # Each entry is one required column, under any of its names.
 Required = Sequence[Sequence[str]]
 # Called with the name of a table and its column names, before its first row is read.
@@ -33,6 +36,23 @@ def one_of(names: Sequence[str]) -> str:
     """Return the names quoted and joined: `'_id', 'doc_id' or 'id'`."""
     quoted = [f"'{name}'" for name in names]
     return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+
+
+class NamedColumns:
+    """The columns of a table that have a name; the first filled cell in another one is noted."""
+
+    def __init__(self) -> None:
+        self._noted = False
+
+    def fields(self, place: str, filled: dict[str, T]) -> dict[str, T]:
+        """Return the filled cells of a row, by column, without those in a column without a name."""
+        if "" in filled:
+            del filled[""]
+            if not self._noted:
+                self._noted = True
+                said = "a cell in a column without a name was left out; name it in the first row."
+                warnings.warn(f"{place}: {said}", FileNote, stacklevel=1)
+        return filled
 
 
 class Header:

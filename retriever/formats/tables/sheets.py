@@ -19,7 +19,7 @@ from indexes.errors import (
     unknown_name,
 )
 from indexes.values import plain
-from retriever.formats.columns.check import Check
+from retriever.formats.columns.check import Check, NamedColumns
 from retriever.formats.tables.arrow import seekable
 
 Row = tuple[str, dict[str, Any] | BadRecord]
@@ -97,18 +97,15 @@ def _rows(rows: Iterable[Any], name: str, check: Check) -> Iterator[Row]:
     if header is None:
         raise FileFormatError(f"{name} has an empty sheet; expected a row with the column names.")
     check(name, header)
-    noted = False
+    named = NamedColumns()
     for number, row in numbered:
         place = f"{name}:row {number}"
         pairs = [(header[at] if at < len(header) else "", cell) for at, cell in enumerate(row)]
         if bad := [f"'{title}' is {cell.value}" for title, cell in pairs if _is_error(cell)]:
             yield place, BadRecord(place, f"a cell is an error: {bad[0]}")
             continue
-        if not noted and any(_filled(cell) and not title for title, cell in pairs):
-            noted = True
-            said = "a cell in a column without a name was left out; name it in the first row."
-            warnings.warn(f"{place}: {said}", FileNote, stacklevel=1)
-        if fields := {title: _value(cell) for title, cell in pairs if title and _filled(cell)}:
+        filled = {title: _value(cell) for title, cell in pairs if _filled(cell)}
+        if fields := named.fields(place, filled):
             yield place, fields
 
 

@@ -271,9 +271,9 @@ def test_an_unknown_language_is_refused_with_the_known_ones(collection):
         "language": "english",
         "text": "normalized",
     }
-    another = "'bm25' exists already, with another definition"
-    refused(MismatchError, another, build, "bm25", language="german")
-    refused(MismatchError, another, build, "bm25", language="none", lexical=True)
+    another = "'bm25' exists already, with another definition: language is english, not "
+    refused(MismatchError, another + "german. Drop", build, "bm25", language="german")
+    refused(MismatchError, another + "none", build, "bm25", language="none", lexical=True)
     refused(InputError, "BM25 has no vectors", build, "bm25", HashingEmbedder(), lexical=True)
 
 

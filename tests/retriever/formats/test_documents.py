@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.document import Document
-from indexes.errors import BadRecord, FileFormatError, InputError
+from indexes.errors import BadRecord, FileFormatError, FileNote, InputError
 from retriever.formats import delimited, read_documents, read_records
 from tests.support.format_files import set_stdin, write
 from tests.support.fresh import printed_by
@@ -157,13 +157,24 @@ def test_rows_under_a_header_become_documents(tmp_path, ending, delimiter):
 
 
 def test_a_row_is_placed_at_the_line_where_it_starts(tmp_path):
-    # A column without a name is left out.
-    text = 'id,text,\r\na,"one\r\ntwo, ""three""",0\r\n\r\nb,last,1\r\n'
+    text = 'id,text,year\r\na,"one\r\ntwo, ""three""",\r\n\r\nb,last,\r\n'
     path = write(tmp_path / "a.csv", "\ufeff" + text)
     assert list(read_records(path)) == [
         (f"{path}:2", Document("a", 'one\r\ntwo, "three"')),
         (f"{path}:5", Document("b", "last")),
     ]
+
+
+@pytest.mark.parametrize(("ending", "delimiter"), [("csv", ","), ("tsv", "\t")])
+def test_columns_without_a_name_are_left_out_with_one_note(tmp_path, ending, delimiter):
+    # The first is the row numbers of a data frame; the last has no cells.
+    rows = [",_id,text,", ",a,one,", "1,b,two,", "2,c,three,"]
+    path = write(tmp_path / f"a.{ending}", "\n".join(rows).replace(",", delimiter))
+    with pytest.warns(FileNote) as caught:
+        found = read(path)
+    assert found == [Document("a", "one"), Document("b", "two"), Document("c", "three")]
+    said = "a cell in a column without a name was left out; name it in the first row."
+    assert [str(one.message) for one in caught] == [f"{path}:3: {said}"]
 
 
 def test_cells_longer_than_the_limit_of_csv_are_read_and_the_limit_stays(tmp_path):
