@@ -50,6 +50,7 @@ RECIPES = {
         *("build", "--fuse", "bm25=0.4", "--fuse", "fast=0.6"),
         *("--method", "convex"),
     ),
+    "escalated": ("build", "--escalate", "fused-fast", "--to", "fused"),
     "cascaded": ("build", "--cascade", "bm25", "--rerank", "minilm", "--depth", "100"),
     "student-cascaded": ("build", "--cascade", "student", "--rerank", "minilm", "--depth", "100"),
 }
@@ -88,7 +89,7 @@ def build(
 ) -> Collection:
     """Return a collection with some systems, in a folder that may have some of them already.
 
-    A fusion or cascade that is there is compared with its recipe: `MismatchError` if it is another.
+    A combination that is there is compared with its recipe: `MismatchError` if it is another.
     `options` are additional options of some systems. With `apart`, each is built by the command in
     a separate process, so that the memory of one is not counted for another.
     """
@@ -97,7 +98,7 @@ def build(
         missing = set(systems) - set(collection.index_names())
     for name in systems:
         verb, *recipe = RECIPES[name]
-        if name in missing or {"--fuse", "--cascade"} & {*recipe}:
+        if name in missing or {"--fuse", "--cascade", "--escalate"} & {*recipe}:
             command = [str(folder), name, *recipe, *options.get(name, ())]
             if apart:
                 subprocess.run([sys.executable, "-m", "retriever", verb, *command], check=True)

@@ -23,6 +23,7 @@ from retriever.indexing.info import RRF
 from retriever.indexing.workers import executor_of
 from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker
+from retriever.search.escalation import DEFAULT_MARGIN, escalation_definition
 from retriever.search.frames import DataFrame, queries_of
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.queries import Queries, Query
@@ -247,6 +248,25 @@ class Building(Updates):
         if options:
             raise InputError("options are those of a model: give rerank='KIND:MODEL' with them.")
         return self._logged(self._building.combine(name, [first, str(second)], definition))
+
+    def escalate(
+        self, name: str, first: str, second: str, *, margin: float = DEFAULT_MARGIN
+    ) -> BuildReport:
+        """Name an escalation: `first` answers, `second` the queries of which `first` is not sure.
+
+        `first` is a fusion of cheap indexes, by min-max or exact scores (`convex`); `second` is any
+        index, such as the same fusion with a contextual one. A query is escalated if the best
+        document of `first` is less than `margin` ahead of its next one, of at most 1: more queries
+        with a higher margin. No other query is encoded for `second`; see
+        `escalation.EscalatedFinder`.
+
+        Raises:
+            InputError: `first` is no such fusion, or the margin is not above 0, up to 1.
+            UnknownNameError: a part does not exist.
+            MismatchError: a different index of that name exists.
+        """
+        definition = escalation_definition(self._store.index(first).definition, margin)
+        return self._logged(self._building.combine(name, [first, second], definition))
 
     def _logged(self, report: BuildReport) -> BuildReport:
         """Return the report of a build, and log it."""

@@ -24,8 +24,9 @@ from retriever.documents import Documents
 from retriever.exchange.searching import VectorSearchMethods
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES
-from retriever.indexing.info import IMAGES
+from retriever.indexing.info import ESCALATE, IMAGES
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool
+from retriever.search.escalation import EscalatedFinder
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.frames import DataFrame, queries_of
 from retriever.search.given import GivenFinder, GivenQueries
@@ -266,6 +267,8 @@ class Searching(Documents, VectorSearchMethods):
             parts = [self._finder(part, given) for part in row.parts]
             if RERANKER in row.definition:
                 return RerankingFinder(name, parts, row.definition, self._rerankers.of(row))
+            if ESCALATE in row.definition:
+                return EscalatedFinder(name, parts, row.definition)
             return combined_finder(name, row.definition, parts)
         if name in given:
             return GivenFinder(name, given[name])
@@ -328,7 +331,7 @@ class Searching(Documents, VectorSearchMethods):
         row = self._store.index(name)
         if row.parts:
             # What ranks again what another found answers what that one does.
-            found_by = row.parts if "fuse" in row.definition else row.parts[:1]
+            found_by = row.parts[:1] if "cascade" in row.definition else row.parts
             return any(map(self._answers_images, found_by))
         if row.embedding is None or QUERIES in row.definition:
             return False

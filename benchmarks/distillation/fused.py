@@ -15,6 +15,7 @@ from retriever import Collection
 from retriever.embedders.base import Matrix, unit
 from retriever.evaluation.significance import differences
 from retriever.indexing.info import CONVEX, MINMAX
+from retriever.search.escalation import DEFAULT_MARGIN
 from retriever.search.fusion import DEPTH, Fusion
 
 MIN_MAX = Fusion(MINMAX, (1.0, 1.0))
@@ -27,7 +28,8 @@ def fused_scores(lab: Lab, table: Matrix) -> dict[str, Any]:
 
     `fused` has nDCG@10 of the teacher fused so, by min-max and by exact scores (`convex`), and the
     differences of the student's queries to it: by min-max, by exact scores, and by exact scores to
-    the teacher by min-max.
+    the teacher by min-max. `escalated` has that by exact scores where the teacher encodes only the
+    queries that an escalation gives it, and the share of those.
     """
     words = bm25_of(lab)
     queries, documents = (
@@ -36,7 +38,10 @@ def fused_scores(lab: Lab, table: Matrix) -> dict[str, Any]:
     passages = lab.documents.vectors
     sides = queries @ passages.T, queries @ documents.T, lab.queries.vectors @ passages.T
     fast, both, teacher = (lab.quality(fuse(words, dense)) for dense in sides)
-    exact_fast, exact = (lab.quality(fuse(words, dense, EXACT)) for dense in sides[::2])
+    by_scores = [fuse(words, dense, EXACT) for dense in sides[::2]]
+    unsure = lead(by_scores[0]) < DEFAULT_MARGIN
+    mixed = np.where(unsure[:, None], by_scores[1], by_scores[0])
+    exact_fast, exact, escalated = map(lab.quality, (*by_scores, mixed))
     return {
         **lab.scores(table),
         "queries_only": float(np.mean(fast)),
@@ -47,8 +52,15 @@ def fused_scores(lab: Lab, table: Matrix) -> dict[str, Any]:
             **_difference(teacher, fast),
             "convex": {"teacher": float(np.mean(exact)), **_difference(exact, exact_fast)},
             "convex_to_minmax": _difference(teacher, exact_fast),
+            "escalated": {"share": float(unsure.mean()), **_difference(exact, escalated)},
         },
     }
+
+
+def lead(scores: Matrix) -> Matrix:
+    """Return how far the best score of each row is ahead of the next one."""
+    following, first = np.partition(scores, -2, axis=1)[:, -2:].T
+    return np.asarray(first - following)
 
 
 def _difference(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from retriever.cli.combinations import Combination, Escalation
 from retriever.cli.completion import embedder_specs, fusion_methods, languages, similarities
 from retriever.cli.options import (
     POSITIVE,
@@ -23,7 +23,6 @@ from retriever.cli.output import SETTINGS, note, print_json, progress_bar
 from retriever.cli.update import build_all
 
 if TYPE_CHECKING:
-    from retriever.collection import Collection
     from retriever.embedders import Embedder
     from retriever.indexing.builds import BuildReport
     from retriever.indexing.info import IndexInfo
@@ -121,6 +120,18 @@ if TYPE_CHECKING:
     "that reads each with the query: cross-encoder:MODEL, late-interaction:MODEL, vilbert:FOLDER "
     "(with -o).",
 )
+@index_option(
+    "--escalate",
+    "cheap",
+    help="Answer by this fusion (--method minmax or convex) where its best document is well ahead "
+    "of the next one, and the other queries by --to.",
+)
+@index_option("--to", "expensive", help="For --escalate: the index that answers the others.")
+@click.option(
+    "--margin",
+    type=float,
+    help="For --escalate: how far ahead, of at most 1. A higher one escalates more. Default: 0.15.",
+)
 @click.option(
     "--depth",
     type=POSITIVE,
@@ -155,6 +166,9 @@ def build(
     rrf_k: float | None,
     first: str | None,
     second: str | None,
+    cheap: str | None,
+    expensive: str | None,
+    margin: float | None,
     depth: int | None,
     as_json: bool,
 ) -> None:
@@ -172,7 +186,8 @@ def build(
     from retriever.indexing.info import index_notes
     from retriever.records import build_record
 
-    combination = _Combination(fused, method, rrf_k, first, second, depth, options)
+    escalation = Escalation(cheap, expensive, margin)
+    combination = Combination(fused, method, rrf_k, first, second, depth, options, escalation)
     words = {"language": language, "stopwords": stopwords, "k1": k1, "b": b}
     given = [one for one in words.values() if one is not None]
     combination.check(
@@ -267,81 +282,6 @@ def _embedder(spec: str | None, options: Mapping[str, Any]) -> Embedder | None:
     if own and spec is None:
         raise click.UsageError("-o sets embedder options: give --embedder KIND:MODEL with it.")
     return load_embedder(parse_spec(spec, own)) if spec else None
-
-
-@dataclass(frozen=True)
-class _Combination:
-    """Options of a fusion or a cascade; true if any is given."""
-
-    fused: tuple[str, ...]
-    method: str | None
-    rrf_k: float | None
-    first: str | None
-    second: str | None
-    depth: int | None
-    options: tuple[tuple[str, str], ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.fused) or self.first is not None or self.second is not None
-
-    @property
-    def reranks(self) -> bool:
-        """Whether a model ranks the candidates: no name of an index has a colon."""
-        return self.second is not None and ":" in self.second
-
-    def check(self, *others: object) -> None:
-        """Refuse options that exclude each other."""
-        own = (self.method, self.rrf_k, self.depth)
-        if not self and own != (None,) * 3:
-            raise click.UsageError("--method, --rrf-k and --depth need --fuse or --cascade.")
-        if self and any(others):
-            raise click.UsageError(
-                "--fuse and --cascade combine existing indexes: omit other options."
-            )
-        if self and self.options and not self.reranks:
-            raise click.UsageError("With --cascade, -o is for --rerank KIND:MODEL.")
-        if (self.first is None) != (self.second is None):
-            raise click.UsageError("Reranking needs both: --cascade FIRST --rerank SECOND.")
-        cascade = self.first is not None
-        if cascade and (self.fused or (self.method, self.rrf_k) != (None, None)):
-            raise click.UsageError("Give either --fuse or --cascade, not both.")
-
-    def build(self, collection: Collection, name: str) -> BuildReport:
-        from retriever.indexing.info import RRF
-        from retriever.search.fusion import DEPTH, RRF_K
-
-        own = dict(self.options)
-        depth = self.depth or _depth(own.pop("depth", None)) or DEPTH
-        if self.first is not None and self.reranks:
-            return collection.cascade(
-                name, self.first, rerank=self.second, options=own, depth=depth
-            )
-        if self.first is not None and self.second is not None:
-            return collection.cascade(name, self.first, self.second, depth=depth)
-        names, weights = zip(*map(_part, self.fused), strict=True)
-        method = RRF if self.method is None else self.method
-        rrf_k = RRF_K if self.rrf_k is None else self.rrf_k
-        return collection.fuse(
-            name, names, method=method, weights=weights, rrf_k=rrf_k, depth=depth
-        )
-
-
-def _depth(text: str | None) -> int | None:
-    """Parse `-o depth N`, which is the same as `--depth N`."""
-    if text is None:
-        return None
-    if not text.isdecimal() or not int(text):
-        raise click.UsageError(f"depth is {text!r}; expected a whole number of at least 1.")
-    return int(text)
-
-
-def _part(text: str) -> tuple[str, float]:
-    """Parse an index and its weight: `bm25` or `bm25=0.3`."""
-    name, weighs, weight = text.partition("=")
-    try:
-        return name, float(weight) if weighs else 1.0
-    except ValueError:
-        raise click.UsageError(f"The weight in --fuse {text} is not a number.") from None
 
 
 def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:

@@ -37,12 +37,12 @@ from retriever.evaluation import significance
 from retriever.evaluation.inputs import GivenQrels, GivenRun, run_of
 from retriever.evaluation.measures import evaluate, means
 from retriever.evaluation.rank_biased_overlap import disagreement
-from retriever.evaluation.results import Cost, Excerpt, Latency, Query, Row
+from retriever.evaluation.results import ESCALATED, Cost, Excerpt, Latency, Query, Row
 from retriever.evaluation.shared_words import SharedWords, excerpt
 from retriever.evaluation.verdict import verdict_of
 from retriever.formats.vectors.reading import VectorSource
 from retriever.indexing.builder import DEFAULT_LANGUAGE
-from retriever.indexing.info import CONTEXTUAL_FAMILIES, IndexInfo, with_parts
+from retriever.indexing.info import CONTEXTUAL_FAMILIES, ESCALATE, IndexInfo, with_parts
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.notebooks import progress_or
 from retriever.search.finders import DenseFinder
@@ -239,7 +239,8 @@ def _row(
     test_set: TestSet,
 ) -> Row:
     info = infos[system_run.run.name]
-    combined = "cascaded" if info.options.get("cascade") else "fused"
+    kinds = (("cascade", "cascaded"), (ESCALATE, ESCALATED), ("", "fused"))
+    combined = next(kind for option, kind in kinds if not option or option in info.options)
     structure, exact_quality = "", {}
     if kind_of(info.kind).has_structure:
         structure = f", {info.factory}"

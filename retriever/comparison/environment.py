@@ -19,7 +19,7 @@ from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.hardware import processor_name
 from retriever.indexing.embedder_pool import shown_spec
-from retriever.indexing.info import IndexInfo
+from retriever.indexing.info import ESCALATE, MARGIN, IndexInfo
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.search.queries import Query
 
@@ -77,6 +77,9 @@ def _words(info: IndexInfo) -> list[str]:
         kept = options.get(RERANKER)
         words = _spec_words(kept) if kept else second
         return ["--cascade", first, "--rerank", *words, "--depth", str(options["depth"])]
+    if ESCALATE in options:
+        first, other = info.parts
+        return ["--escalate", first, "--to", other, "--margin", _short(options[MARGIN])]
     if info.parts:
         return _fusion_words(info)
     ann = [] if info.automatic else ["--ann", info.factory]

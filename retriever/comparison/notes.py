@@ -40,6 +40,7 @@ def comparison_notes(
         *(note for one in imported for note in imported_notes(*one, collection)),
         *(note for leaf in leaves for note in index_notes(leaf, collection.path, split=split)),
         *_depth_notes(parts, test_set),
+        *_escalation_notes(system_runs),
         *_tie_notes(system_runs, test_set),
         *_statistics_notes(baseline, seed, pairs=pairs, verdict=verdict),
     )
@@ -102,11 +103,19 @@ def judged_notes(shares: Mapping[str, float], test_set: TestSet) -> Iterator[str
 def _depth_notes(parts: Sequence[IndexInfo], test_set: TestSet) -> Iterator[str]:
     """Yield a note for each combination that fetches fewer documents than the measures use."""
     for info in parts:
-        if info.parts and test_set.qrels and info.options["depth"] < test_set.depth:
+        if test_set.qrels and info.options.get("depth", test_set.depth) < test_set.depth:
             yield (
                 f"'{info.name}' fetches {info.options['depth']} documents from each part; the "
                 f"measures look {test_set.depth} deep."
             )
+
+
+def _escalation_notes(system_runs: Sequence[SystemRun]) -> Iterator[str]:
+    """Yield a note for each system that escalates, with how many queries it did."""
+    for one in system_runs:
+        if one.escalated is not None:
+            queries = pluralize(len(one.run.ranking), "query", "queries")
+            yield f"'{one.run.name}' escalated {one.escalated:,} of {queries}."
 
 
 def _tie_notes(system_runs: Sequence[SystemRun], test_set: TestSet) -> Iterator[str]:

@@ -28,7 +28,8 @@ WARMING, WARM_SECONDS = (1, 1, 32, 256), 0.1
 class SystemRun:
     """Answers of one system to all queries; `exact` are those of exact search over its vectors.
 
-    `tied` are the queries with more equal hits at the cutoff than were put into order.
+    `tied` are the queries with more equal hits at the cutoff than were put into order, `escalated`
+    is how many another part answered; see `EscalatedFinder`. None of a system that does not.
     """
 
     run: Run
@@ -36,6 +37,7 @@ class SystemRun:
     ann_recall: float | None
     query_coverage: float | None
     tied: tuple[str, ...]
+    escalated: int | None
 
 
 def run_system(retriever: Retriever, test_set: TestSet) -> SystemRun:
@@ -52,7 +54,9 @@ def run_system(retriever: Retriever, test_set: TestSet) -> SystemRun:
             coverage = finder.embedder.report_queries(test_set.texts).coverage
         exact, _ = settle(by_force, encoded, exact, test_set)
     settled, tied = settle(retriever, encoded, run, test_set)
-    return SystemRun(settled, exact, recall, coverage, tied)
+    escalated = encoded.escalated.get(retriever.name)
+    count = None if escalated is None else len(escalated[0])
+    return SystemRun(settled, exact, recall, coverage, tied, count)
 
 
 def _warm_up(retriever: Retriever, test_set: TestSet) -> None:

@@ -15,6 +15,9 @@ from retriever.evaluation.verdict import Verdict
 from retriever.indexing.info import IndexInfo
 from retriever.search.results import Run
 
+# The kind of systems of which only some queries are expensive.
+ESCALATED = "escalated"
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -38,6 +41,11 @@ class Latency:
     fetching: Spread
     total: Spread
     totals: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the measured totals."""
+        return sum(self.totals) / len(self.totals)
 
 
 # Other processes slow a query down if they compute on more than this of the cores that it may use.
@@ -104,9 +112,9 @@ class Cost:
 class Row:
     """One system in a comparison: an index, a combination of indexes, or an imported run.
 
-    `kind` is `exact`, `ann`, `lexical`, `fused`, `cascaded` or `run`; `family` is `static`,
-    `contextual`, `hashing`, `custom`, `lexical`, `combined` or `run`; `description` adds the
-    model and options: `static:glove-6b-50d`, `bm25 + minilm, reciprocal rank`.
+    `kind` is `exact`, `ann`, `lexical`, `fused`, `cascaded`, `escalated` or `run`; `family` is
+    `static`, `contextual`, `hashing`, `custom`, `lexical`, `combined` or `run`; `description` adds
+    the model and options: `static:glove-6b-50d`, `bm25 + minilm, reciprocal rank`.
 
     `quality` maps a measure to its mean over the judged queries; empty without judgments.
     `exact_quality` is the quality of exact search over the same vectors, for `ann` only: its
@@ -141,8 +149,13 @@ class Row:
 
     @property
     def query_ms(self) -> float:
-        """Median milliseconds of a single query; 0 if it was not measured."""
-        return self.latency.total.p50 if self.latency else 0.0
+        """Milliseconds of a single query; 0 if it was not measured.
+
+        The median; where only some queries are expensive, of an escalation, the mean.
+        """
+        if not self.latency:
+            return 0.0
+        return self.latency.mean if self.kind == ESCALATED else self.latency.total.p50
 
     def work(self, queries: int) -> float:
         """Return the seconds to build it and to answer some queries; 0 if not measured."""
@@ -263,12 +276,12 @@ class ComparisonResults:
     def fronts(self) -> Mapping[str, Sequence[str]]:
         """Return the Pareto fronts of quality and cost, cheapest system first.
 
-        `latency`: the first measure against the median milliseconds of a query; `building`: against
-        the seconds of embedding and indexing. Empty without judgments.
+        `latency`: the first measure against the milliseconds of a query (`query_ms`); `building`:
+        against the seconds of embedding and indexing. Empty without judgments.
         """
         if not self.judged:
             return {}
-        latency = {name: row.latency.total.p50 for name, row in self.rows.items() if row.latency}
+        latency = {name: row.query_ms for name, row in self.rows.items() if row.latency}
         building = {name: row.cost.building_seconds for name, row in self.rows.items() if row.cost}
         return {
             what: pareto_front({name: (self._value(name), cost) for name, cost in costs.items()})

@@ -42,6 +42,8 @@ from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.
 RRF, MINMAX, CONVEX = "rrf", "minmax", "convex"
+# Keys of the definition of an escalation: that it is one, and when a query is escalated.
+ESCALATE, MARGIN = "escalate", "margin"
 # The attribute of embedders and embeddings with the share of words out of reach.
 UNREACHABLE = "unreachable"
 CHOSEN = "chosen"
@@ -467,13 +469,16 @@ def cascade_info(name: str, first: IndexInfo, definition: Mapping[str, Any]) -> 
 
 
 def _combination(definition: Mapping[str, Any]) -> str:
-    """Return `bm25 + minilm, reciprocal rank`, or `bm25, then minilm ranks its best 100`."""
+    """Return `bm25 + minilm, reciprocal rank`, or how a cascade or an escalation works."""
     parts = definition["parts"]
     if RERANKER in definition:
         model = shown_spec(definition[RERANKER])
         return f"{parts[0]}, then {model} ranks its best {definition['depth']}"
     if "cascade" in definition:
         return f"{parts[0]}, then {parts[1]} ranks its best {definition['depth']}"
+    if ESCALATE in definition:
+        ahead = f"{definition[MARGIN]:g} ahead"
+        return f"{parts[0]}, or {parts[1]} where the best of that is less than {ahead}"
     how = {RRF: "reciprocal rank", MINMAX: "min-max", CONVEX: "exact scores"}[definition["fuse"]]
     weights = ", ".join(f"{weight:g}" for weight in definition["weights"])
     shown = "" if len(set(definition["weights"])) == 1 else f", weights {weights}"

@@ -87,11 +87,11 @@ def fusion_definition(
     if len(weights) != parts:
         given = pluralize(len(weights), "weight")
         raise InputError(f"The fusion has {given} for {parts} indexes; give one each.")
-    if not all(_is_number(weight) and weight > 0 for weight in weights):
+    if not all(is_number(weight) and weight > 0 for weight in weights):
         raise InputError(f"The weights are {weights}; expected numbers above 0.")
     if max(weights) > WIDEST * min(weights) or not 1 / WIDEST <= max(weights) <= WIDEST:
         raise InputError(f"The weights are {weights}; expected numbers from 0.000001 to 1000000.")
-    if not _is_number(rrf_k) or not 0 <= rrf_k <= FLATTEST:
+    if not is_number(rrf_k) or not 0 <= rrf_k <= FLATTEST:
         raise InputError(f"rrf_k is {rrf_k!r}; expected a number from 0 to {FLATTEST}.")
     if method != RRF and rrf_k != RRF_K:
         raise InputError(f"rrf_k is of the method {RRF}, and the method is {method}. Leave it out.")
@@ -108,7 +108,8 @@ def cascade_definition(*, depth: int = DEPTH) -> dict[str, Any]:
     return {"cascade": True, "depth": _checked_depth(depth)}
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number, and no truth value."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 

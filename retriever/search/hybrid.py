@@ -172,7 +172,7 @@ def part_with_vectors(finder: Finder) -> str | None:
         return None
     if not isinstance(finder, Combination):
         return finder.name
-    finding = finder.parts if isinstance(finder, FusedFinder) else finder.parts[:1]
+    finding = finder.parts[:1] if "cascade" in finder.definition else finder.parts
     return next((name for part in finding if (name := part_with_vectors(part))), None)
 
 

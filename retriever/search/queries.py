@@ -83,6 +83,8 @@ class Queries:
         self.unanswered: dict[str, list[bool]] = {}
         # By index, for each query: the ids of candidates that a reranker could not read.
         self.unread: dict[str, list[list[str]]] = {}
+        # By index: the places of the queries that were escalated, and these.
+        self.escalated: dict[str, tuple[list[int], Queries]] = {}
 
     def subset(self, places: Sequence[int]) -> Queries:
         """Return some of the queries, with what has been computed for them."""

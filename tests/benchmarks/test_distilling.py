@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.distillation import ablation, fits
 from benchmarks.distillation.ablation import PLAIN, VARIANTS, Case, summed_up
-from benchmarks.distillation.fused import EXACT, MIN_MAX, bm25_of, fuse, fused_scores
+from benchmarks.distillation.fused import EXACT, MIN_MAX, bm25_of, fuse, fused_scores, lead
 from benchmarks.distillation.lab import best
 from benchmarks.distillation.tasks import Task
 from benchmarks.weightings import ADI
@@ -20,6 +20,7 @@ from retriever import Collection, HashingEmbedder, distill
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.evaluation.measures import evaluate
+from retriever.search.escalation import DEFAULT_MARGIN
 from retriever.training.distillation.distill import RECIPE
 from retriever.training.distillation.student import FitOptions, TableFit
 
@@ -87,7 +88,7 @@ def test_the_lab_fuses_as_the_product_does(tmp_path, case):
     found = fused_scores(case.lab, case.lab.start)["fused"]
     assert found["teacher"] == pytest.approx(right["minmax"])
     assert found["convex"]["teacher"] == pytest.approx(right["convex"])
-    for one in (found, found["convex"], found["convex_to_minmax"]):
+    for one in (found, found["convex"], found["convex_to_minmax"], found["escalated"]):
         assert one["low"] <= one["difference"] <= one["high"]
     # The teacher's vectors in place of the student's: the scores of the product.
     words = bm25_of(case.lab)
@@ -97,6 +98,21 @@ def test_the_lab_fuses_as_the_product_does(tmp_path, case):
         for row, expected in zip(fuse(words, dense, fusion), hits[fusion.method], strict=True):
             ours = {doc_id: row[place[doc_id]] for doc_id in expected}
             assert ours == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_lab_escalates_as_the_product_does(tmp_path, case):
+    lab, queries = case.lab, case.task.queries()
+    with Collection.create(tmp_path / "library") as library:
+        library.add(DOCUMENTS)
+        library.build("teacher", HashingEmbedder(64))
+        library.build("bm25", lexical=True)
+        library.fuse("cheap", ["bm25", "teacher"], method="convex", weights=EXACT.weights)
+        library.escalate("auto", "cheap", "bm25")
+        encoded, _ = library.retriever("auto").encode_and_run(queries, 10)
+    dense = lab.queries.vectors @ lab.documents.vectors.T
+    unsure = lead(fuse(bm25_of(lab), dense, EXACT)) < DEFAULT_MARGIN
+    assert encoded.escalated["auto"][0] == np.flatnonzero(unsure).tolist()
+    assert 0 < unsure.sum() < len(queries)
 
 
 def test_a_teacher_agrees_with_itself(case):

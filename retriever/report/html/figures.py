@@ -24,7 +24,7 @@ AGAINST = {"latency": "the median time of a query", "building": "the time to bui
 def figures(comparison: ComparisonResults) -> dict[str, Markup]:
     """Return the plots by name, each for narrow and wide screens; empty where there is no data."""
     rows = list(comparison.rows.values())
-    times = {row.name: row.latency.total.p50 for row in rows if row.latency}
+    times = {row.name: row.query_ms for row in rows if row.latency}
     building = {row.name: row.cost.building_seconds for row in rows if row.cost}
     return {
         "times": _times(rows),

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import shlex
 from collections import defaultdict
 from functools import partial
@@ -563,17 +564,26 @@ def test_an_equal_definition_changes_nothing_and_another_is_refused(compass):
     assert compass.index_info("both") == before
     compass.cascade("cascade", "axes", "half")
     compass.cascade("cascade", "axes", "half", depth=100)
-    says = r"exists already, with another definition \(\w+\)\. Drop"
-    check = partial(refused, MismatchError, says)
-    check(compass.fuse, "both", ["half", "axes"], weights=[1, 2])
-    check(compass.fuse, "both", parts)
-    check(compass.fuse, "both", parts, weights=[1, 2], method="minmax")
-    check(compass.fuse, "both", parts, weights=[1, 2], depth=9)
-    check(compass.fuse, "axes", ["half", "bm25"])
-    check(compass.cascade, "both", "axes", "half")
-    check(compass.cascade, "cascade", "half", "axes")
-    check(compass.build, "both", Axes())
-    check(compass.build, "both", lexical=True)
+
+    def check(difference, change, *given, **options):
+        says = f"exists already, with another definition: {difference}. Drop"
+        refused(MismatchError, re.escape(says), change, *given, **options)
+
+    order = 'parts is ["axes", "half"], not ["half", "axes"]'
+    check(order, compass.fuse, "both", ["half", "axes"], weights=[1, 2])
+    check("weights is [1.0, 2.0], not [1.0, 1.0]", compass.fuse, "both", parts)
+    minmax = {"weights": [1, 2], "method": "minmax"}
+    check("fuse is rrf, not minmax", compass.fuse, "both", parts, **minmax)
+    check("depth is 100, not 9", compass.fuse, "both", parts, weights=[1, 2], depth=9)
+    check(order, compass.cascade, "cascade", "half", "axes")
+    with pytest.raises(MismatchError, match="fuse is rrf, not unset, .*cascade is unset, not true"):
+        compass.cascade("both", "axes", "half")
+    for change, *named in (
+        (compass.fuse, "axes", ["half", "bm25"]),
+        (compass.build, "both", Axes()),
+        (partial(compass.build, lexical=True), "both"),
+    ):
+        refused(MismatchError, r"exists already \(\w+\)\. Drop", change, *named)
 
 
 def test_info_describes_a_combination_also_of_numpy_numbers(compass):
@@ -715,7 +725,7 @@ def test_the_command_line_refuses_in_the_same_words(folder, arguments, call):
         ("--method '' --lexical", "--method, --rrf-k and --depth need --fuse or"),
         (f"{RERANK} --method rrf", "Give either --fuse or --cascade, not both."),
         (f"{RERANK} --fuse floor", "Give either --fuse or --cascade, not both."),
-        (f"{FUSE} --lexical", "--fuse and --cascade combine existing indexes: omit other options."),
+        (f"{FUSE} --lexical", "and --escalate combine existing indexes: omit other options."),
         (f"{FUSE} --depth 0", "0 is not in the range x>=1."),
     ],
 )
