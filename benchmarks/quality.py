@@ -171,6 +171,7 @@ def _figures(comparison: Comparison, name: str) -> dict[str, Any]:
         "encoding_p50_ms": row.latency.encoding.p50,
         "searching_p50_ms": row.latency.searching.p50,
         "fetching_p50_ms": row.latency.fetching.p50,
+        "query_ms": row.query_ms,
         "total_p50_ms": row.latency.total.p50,
         "total_p95_ms": row.latency.total.p95,
         "total_p99_ms": row.latency.total.p99,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.checksums import text_checksum
 from indexes.errors import InputError, short_repr
 from indexes.images import Image, ImageSource
-from indexes.values import plain
+from indexes.values import described, plain
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def copy_of(value: Any) -> Any:
 
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise InputError(f"'{name}' is {type(value).__name__}; expected text")
+        raise InputError(f"'{name}' is {described(value)}; expected text")
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -342,12 +342,24 @@ class Documents:
             if form not in lacking
         }
 
-    def documents(self, *, where: Where | None = None) -> Iterator[Document]:
+    def documents(
+        self, *, where: Where | None = None, after: str | None = None
+    ) -> Iterator[Document]:
         """Iterate over all documents, in the order in which they were added.
 
-        With a filter (see `where_parser.filter_of`), over those that match it.
+        With a filter (see `where_parser.filter_of`), over those that match it. With `after`, over
+        those after the document of that id: so a page of documents follows another one.
+
+        Raises:
+            UnknownNameError: no document has the id `after`.
         """
-        return self._store.corpus.documents(None if where is None else filter_of(where))
+        corpus, start = self._store.corpus, 0
+        if after is not None:
+            _check_id(after)
+            start = next(iter(corpus.numbers_of([after]).values()), 0)
+            if not start:
+                raise self._unknown(unknown_name, after)
+        return corpus.documents(None if where is None else filter_of(where), after=start)
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """Return the documents with the given ids, in any order; unknown ids are left out."""

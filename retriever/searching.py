@@ -33,7 +33,7 @@ from retriever.search.given import GivenFinder, GivenQueries
 from retriever.search.hybrid import combined_finder
 from retriever.search.like import Like
 from retriever.search.options import PLAIN, SearchOptions, search_options
-from retriever.search.queries import AnyQuery, Query, QueryVector
+from retriever.search.queries import AnyQuery, Query, QueryVector, validate_queries
 from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import KeptRetrievers, Retriever, kept_at
@@ -204,6 +204,7 @@ class Searching(Documents, VectorSearchMethods):
         options = search_options(mmr, all_words=all_words, phrase=phrase)
         if isinstance(texts, Mapping | DataFrame):
             queries = queries_of(texts)
+            validate_queries(queries.values(), list(queries))
             found = self._search_latest(list(queries.values()), index, k, where, options)
             return dict(zip(queries, found, strict=True))
         # Not for many: encoding them twice, if something has changed, would take long.

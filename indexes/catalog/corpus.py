@@ -69,13 +69,13 @@ class Corpus(Passages):
         known = np.fromiter((key for (key,) in rows), np.int64)
         return int((~np.isin(keys, known)).sum())
 
-    def documents(self, where: Filter | None = None) -> Iterator[Document]:
+    def documents(self, where: Filter | None = None, *, after: int = 0) -> Iterator[Document]:
         """Yield every document, in the order of adding; without those that are added meanwhile.
 
-        With a filter, those that match it.
+        With a filter, those that match it. Only those of numbers above `after`.
         """
         if where is not None:
-            yield from self._documents_that_match(where)
+            yield from self._documents_that_match(where, after)
             return
         sql = f"""
             SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
@@ -86,19 +86,19 @@ class Corpus(Passages):
                 "SELECT next_document, content, documents FROM state"
             )[0]
         count = 0
-        for page in self._catalog.pages(sql, [stop], TEXT_PAGE):
+        for page in self._catalog.pages(sql, [stop], TEXT_PAGE, after=after):
             yield from self._documents(page)
             count += len(page)
-        if count != expected and self.content() == content:
+        if not after and count != expected and self.content() == content:
             raise self._catalog.damage(f"of {expected:,} documents, {count:,} were found")
 
-    def _documents_that_match(self, where: Filter) -> Iterator[Document]:
+    def _documents_that_match(self, where: Filter, after: int) -> Iterator[Document]:
         condition, parameters = checked_condition(self._catalog, where)
         sql = f"""
             SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
             WHERE ({condition}) AND document > ? ORDER BY document LIMIT ?
         """
-        for page in self._catalog.pages(sql, parameters, TEXT_PAGE):
+        for page in self._catalog.pages(sql, parameters, TEXT_PAGE, after=after):
             yield from self._documents(page)
 
     def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:

@@ -263,12 +263,14 @@ class Catalog:
         with self._translating_errors():
             yield from self._connection.execute(sql, parameters)
 
-    def pages(self, sql: str, parameters: Sequence[Any], limit: int) -> Iterator[list[Row]]:
-        """Yield pages of a query's rows, in order of their first column, integers above 0.
+    def pages(
+        self, sql: str, parameters: Sequence[Any], limit: int, *, after: int = 0
+    ) -> Iterator[list[Row]]:
+        """Yield pages of a query's rows, in order of their first column, integers above `after`.
 
         The query's last two parameters are the number to start after, and the number of rows.
         """
-        position = 0
+        position = after
         while page := self.rows(sql, [*parameters, position, limit]):
             for number, *_ in page:
                 if not isinstance(number, int) or number <= position:  # paging would never end
@@ -327,6 +329,10 @@ class Catalog:
             return self.damage("a text is not valid UTF-8")
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in TEMPORARY:
+            if self.path.exists() and not os.access(self.path, os.R_OK):
+                return CollectionError(
+                    f"{self.path} cannot be read: permission denied. Run as a user who may read it."
+                )
             return CollectionError(f"{self.path} cannot be used: {error}. {self._advice(error)}")
         # Our statements fit our schema: where SQLite cannot run one, the schema was changed, or a
         # value is not what we wrote.
@@ -398,7 +404,7 @@ class Catalog:
     def _replaced(self) -> CollectionError:
         return CollectionError(
             f"{self.path.parent}/ was moved, removed or replaced after it was opened. "
-            "Open it again, where it is now."
+            "Open it again, where it is now; a service that has it must be restarted."
         )
 
     def _open(self, role: str) -> Connection:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from indexes.errors import InputError, short_repr
+from indexes.values import described
 
 Scalar = str | int | float | bool | None
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
@@ -129,8 +130,9 @@ Filter = FieldCondition | OneOf | Exists | AllOf | AnyOf | Not
 def refused(name: str, expected: str, found: object) -> InputError:
     """Return the error for a filter on the field `name`."""
     name = name.encode(errors="backslashreplace").decode()
-    shown, kind = short_repr(found), type(found).__name__
-    return InputError(f"The filter on '{name}': expected {expected}, found {shown} ({kind}).")
+    plain = found is None or isinstance(found, bool)
+    shown = described(found) if plain else short_repr(found)
+    return InputError(f"The filter on '{name}': expected {expected}, found {shown}.")
 
 
 def too_deep() -> InputError:

@@ -44,7 +44,9 @@ def create_catalog(path: Path, split: str = "null") -> Catalog:
                 _create(path, split)
     except LockedError:
         raise
-    except (OSError, sqlite3.Error, CollectionError) as error:
+    except CollectionError as error:
+        raise CollectionError(f"Cannot create a collection in {path.parent}/: {error}") from None
+    except (OSError, sqlite3.Error) as error:
         raise CollectionError(
             f"Cannot create a collection in {path.parent}/: {error}. "
             "Choose a folder that you may write to."

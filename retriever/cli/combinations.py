@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from retriever.collection import Collection
     from retriever.indexing.builds import BuildReport
 
+
 @dataclass(frozen=True)
 class Escalation:
     """Options of an escalation; true if any is given."""

@@ -59,7 +59,7 @@ class TestSet:
         names = parse_measures(measures)
         given = None if qrels is None else qrels_of(qrels)
         texts, notes = _judged_queries(queries_of(queries), given)
-        validate_queries(list(texts.values()))
+        validate_queries(list(texts.values()), list(texts))
         judged = {query_id: given[query_id] for query_id in texts} if given else {}
         if lacking := without_relevant(judged):
             notes.append(without_relevant_note(lacking))

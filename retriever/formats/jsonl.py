@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -39,7 +40,11 @@ def json_fault(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         # Some of the messages already end in "at".
         return f"{error.msg.removesuffix(' at')} at column {error.colno}"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    # Python reads no integer of more digits.
+    digits = f"it has a number of more than {sys.get_int_max_str_digits():,} digits"
+    return digits if str(error).startswith("Exceeds the limit") else str(error)
 
 
 def _refuse_constant(token: str) -> None:

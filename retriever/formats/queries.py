@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from indexes.errors import BadRecord, FileFormatError, FileNote, InputError, pluralize
 from indexes.images import Image
+from indexes.values import described
 from retriever.formats.columns.check import Header, requires
 from retriever.formats.columns.layout import Columns, Layout
 from retriever.formats.columns.names import QUERY_ID_NAMES, QUERY_TEXT_NAMES, Roles, normal
@@ -337,7 +338,7 @@ def _take_query(row: dict[str, Any], queries: dict[str, str | Image], folder: Pa
         return "no 'text'"
     text = row["text"]
     if not isinstance(text, str):
-        return f"'text' is {type(text).__name__}; expected text"
+        return f"'text' is {described(text)}; expected text"
     fault = text_fault("'text'", text) or _id_fault(query_id, queries)
     if not fault:
         queries[query_id] = text

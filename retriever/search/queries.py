@@ -193,8 +193,13 @@ def query_text(content: Query) -> str:
     return content if isinstance(content, str) else content.source
 
 
-def validate_queries(contents: Iterable[AnyQuery]) -> list[AnyQuery]:
-    """Return the queries as a list, or raise an InputError that says which is none, or is empty."""
+def validate_queries(
+    contents: Iterable[AnyQuery], ids: Sequence[str] | None = None
+) -> list[AnyQuery]:
+    """Return the queries as a list, or raise an InputError that says which is none, or is empty.
+
+    It is named by its id, or by its position from 0.
+    """
     if isinstance(contents, str):
         raise InputError("Queries are one text; expected a list of texts. Use search for one.")
     if type(contents) is not list and (
@@ -205,9 +210,21 @@ def validate_queries(contents: Iterable[AnyQuery]) -> list[AnyQuery]:
     for position, content in enumerate(contents):
         if isinstance(content, Image | QueryVector):
             continue
+        which = f"Query {position}" if ids is None else f"Query '{ids[position]}'"
         if not isinstance(content, str):
-            raise InputError(f"Query {position} is {type(content).__name__}; expected text.")
+            raise InputError(f"{which} is {type(content).__name__}; expected text.")
+        if ids is None and len(contents) == 1:
+            which = "The query"
         if not content.strip():
-            which = "The query" if len(contents) == 1 else f"Query {position}"
             raise InputError(f"{which} is empty. Give some text to search for.")
+        if not content.isascii() and (fault := _unicode_fault(content)):
+            raise InputError(f"{which} is not valid Unicode {fault}.")
     return contents
+
+
+def _unicode_fault(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"at character {error.start}: a lone surrogate"
+    return ""

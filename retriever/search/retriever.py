@@ -170,7 +170,7 @@ class Retriever:
     ) -> tuple[Queries, Filter | None, float]:
         """Validate and encode the queries; return them, the filter, and the seconds spent."""
         started = time.perf_counter()
-        queries = Queries(validate_queries(texts), ids)
+        queries = Queries(validate_queries(texts, ids), ids)
         self.check_takes(queries)
         validate_k(k)
         wanted = None if where is None else filter_of(where)

@@ -13,7 +13,7 @@ from retriever import __version__
 from retriever.service.metrics import Observed
 from retriever.service.page import page_router
 from retriever.service.problems import DESCRIPTION, handle_problems
-from retriever.service.routes import routers
+from retriever.service.routes import operation, routers
 from retriever.service.security import Guarded
 from retriever.service.settings import ServiceSettings
 from retriever.service.state import ServiceState
@@ -53,7 +53,7 @@ def create_app(settings: ServiceSettings, *, alone: bool = False) -> FastAPI:
     )
     app.state.service = state
     handle_problems(app, state.folders)
-    for router in (*routers(state), page_router(state)):
+    for router in (*routers(state), operation.router(state), page_router(state)):
         app.include_router(router)
     # The last one added is the first to see a request.
     app.add_middleware(Guarded, settings=settings)

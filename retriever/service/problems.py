@@ -160,7 +160,12 @@ def _mistake(mistake: Mapping[str, Any]) -> str:
     says = str(mistake["msg"]).removeprefix("Value error, ").rstrip(".")
     match mistake["type"]:
         case "json_invalid":
-            return f"The body is not JSON: {says}."
+            fault = mistake.get("ctx", {}).get("error", says)
+            return f"The body is not JSON: {fault} at character {name}."
+        case "too_short":
+            return f"'{name}' is empty; give at least one."
+        case "int_parsing" | "int_type" | "int_from_float":
+            says = "expected a whole number"
         case "missing":
             return f"'{name}' is missing." if name else "The body is missing; expected JSON."
         case "extra_forbidden":

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from indexes.errors import InputError, RefusedError, unknown_name
+from indexes.errors import CollectionError, InputError, RefusedError, unknown_name
 from retriever.collection import Collection
 from retriever.records import Record
 from retriever.service.metrics import Metrics
@@ -47,6 +47,8 @@ class ServiceState:
         # How messages name a collection: clients need not know where it is.
         self.folders = {str(path): name for name, path in settings.by_name.items()}
         self.is_ready = False
+        # Those that could not be read any more; see `check_collections`.
+        self._lost = set[str]()
         self._quick, self._turn = QuickSearches(), asyncio.Lock()
         self._inside = 0
         self._lock = threading.Lock()
@@ -71,6 +73,17 @@ class ServiceState:
             gc.collect()
             gc.freeze()
         self.is_ready = True
+
+    def check_collections(self) -> None:
+        """Raise a CollectionError, logged once, if a collection cannot be read any more."""
+        for name, collection in self.collections.items():
+            try:
+                len(collection)
+            except CollectionError as error:
+                if name not in self._lost:
+                    self._lost.add(name)
+                    _LOG.error("%s: %s", name, error)
+                raise
 
     def close(self) -> None:
         """Stop the updates of indexes, wait for the running answers, and close the collections."""

@@ -271,7 +271,7 @@ def test_invalid_searches_are_refused(library, collection):
         refused(InputError, "Query 1 is empty", search_many, ["kitten", text])
     refused(InputError, "Query 0 is int; expected text", search_many, [7])
     refused(InputError, "one text; expected a list", search_many, "kitten")
-    refused(InputError, "Query 0 is int; expected text", search_many, {"q": 7})
+    refused(InputError, "Query 'q' is int; expected text", search_many, {"q": 7})
     refused(InputError, "k is 0", search, "kitten", k=0)
     says = "No index 'flor' in .*library/. It has: floor."
     refused(UnknownNameError, says, search, "kitten", index="flor")

@@ -129,7 +129,9 @@ def test_a_folder_that_changed_under_a_collection_is_refused_and_not_touched(tmp
     folder = tmp_path / "library"
     make(folder, a="north", b="east", c="up")
     error = f"{folder}/ was moved, removed or replaced after it was opened. "
-    error = exactly(error + "Open it again, where it is now.")
+    error = exactly(
+        error + "Open it again, where it is now; a service that has it must be restarted."
+    )
     with Collection.open(folder) as collection:
         collection.use("axes", Axes())
         retriever = collection.retriever("axes")

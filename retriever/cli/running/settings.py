@@ -84,8 +84,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
     Raises:
         FileFormatError: a file is not TOML.
-        InputError: a setting is unknown or of the wrong type, or may not be set where it is.
-        OSError: a file cannot be read.
+        InputError: a setting is unknown or of the wrong type, or may not be set where it is; or a
+            file cannot be read.
     """
     values: dict[str, Setting] = {}
     options: list[tuple[str, Setting]] = []
@@ -104,10 +104,22 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def config_files() -> list[ConfigFile]:
     """Read the files that exist, the weakest first."""
     users, working = users_path(), working_path()
-    files = [read_config(users, is_users=True)] if users.is_file() else []
+    files = [_read(users, is_users=True)]
     if working is not None and working != users:
-        files.append(read_config(working, is_users=False))
-    return files
+        files.append(_read(working, is_users=False))
+    return [file for file in files if file is not None]
+
+
+def _read(path: Path, *, is_users: bool) -> ConfigFile | None:
+    try:
+        return read_config(path, is_users=is_users) if path.is_file() else None
+    except OSError as error:
+        own = "set XDG_CONFIG_HOME to a folder of your own"
+        advice = f", or {own}" if is_users else ""
+        raise InputError(
+            f"The settings file {path} cannot be read: {error.strerror}. Let this user read it"
+            f"{advice}."
+        ) from None
 
 
 def _settings_of(file: ConfigFile) -> Iterator[Setting]:

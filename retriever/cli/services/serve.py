@@ -125,6 +125,8 @@ def serve(
     try:
         from retriever.service.serving import run
     except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("indexes", "retriever"):
+            raise
         raise InputError(
             f"Serving needs {error.name}, which is not installed. "
             "Run: pip install 'retriever-compare[serve]'"

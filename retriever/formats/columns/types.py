@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from indexes.errors import BadRecord, short_repr
@@ -24,6 +25,37 @@ _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
     r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
+# A longer cell, or one that begins with something else, is text.
+_LONGEST, _BEGINNINGS = 400, frozenset("-0123456789tTfF")
+
+
+@dataclass
+class _Column:
+    """How many of the `cells` of a column hold each kind of value, and the first that does not."""
+
+    cells: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+
+    def take(self, cell: str) -> None:
+        text = cell.strip()
+        held = _kinds_of(text)
+        self.cells += 1
+        for kind in _READERS:
+            if kind in held:
+                self.counts[kind] = self.counts.get(kind, 0) + 1
+            elif kind not in self.others:
+                self.others[kind] = text
+
+    @property
+    def kind(self) -> str | None:
+        """What all cells hold; None if they are text."""
+        return next((kind for kind in _READERS if kind not in self.others), None)
+
+    @property
+    def mostly(self) -> str | None:
+        """What more than half of the cells hold; None if they are text."""
+        return next((kind for kind, held in self.counts.items() if 2 * held > self.cells), None)
 
 
 @dataclass
@@ -37,9 +69,7 @@ class ColumnTypes:
     have one. Space around a cell does not count.
     """
 
-    _kinds: dict[str, list[str]] = field(default_factory=dict)
-    # Of columns that became text, what they held before and the first cell that is something else.
-    _mixed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _columns: dict[str, _Column] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, str] | BadRecord]) -> ColumnTypes:
@@ -53,22 +83,20 @@ class ColumnTypes:
     def take(self, row: Mapping[str, str]) -> None:
         """Leave to each column the types that its cell in `row` has, too."""
         for name, cell in row.items():
-            kinds = self._kinds.get(name)
-            if kinds is None:
-                kinds = list(_READERS)
-            elif not kinds:
-                continue
-            text = cell.strip()
-            left = [kind for kind in kinds if _READERS[kind](text) is not None]
-            if not left and name in self._kinds:
-                self._mixed[name] = kinds[0], text
-            self._kinds[name] = left
+            if name not in self._columns:
+                self._columns[name] = _Column()
+            self._columns[name].take(cell)
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, str | None]:
+        return {name: column.kind for name, column in self._columns.items()}
 
     def convert(self, row: Mapping[str, str], texts: Iterable[str]) -> dict[str, Any]:
         """Return a row with the values of its columns; those in `texts` stay text."""
+        kinds = self._kinds
         return {
-            name: _READERS[kinds[0]](cell.strip())
-            if (kinds := self._kinds.get(name)) and name not in texts
+            name: _READERS[kind](cell.strip())
+            if (kind := kinds.get(name)) and name not in texts
             else cell
             for name, cell in row.items()
         }
@@ -76,20 +104,35 @@ class ColumnTypes:
     def said(self, texts: Iterable[str]) -> str:
         """Return which columns are read as what, without `texts`; "" if all are text.
 
-        And which are text though their first cells are not, with the first that is.
+        And which are text though most of their cells are not, with the first that is.
         """
         columns: dict[str, list[str]] = {}
-        for name, kinds in self._kinds.items():
-            if kinds and name not in texts:
-                columns.setdefault(_NOUNS[kinds[0]], []).append(shown(name))
+        mixed: list[str] = []
+        for name, column in self._columns.items():
+            if name in texts:
+                continue
+            if column.kind:
+                columns.setdefault(_NOUNS[column.kind], []).append(shown(name))
+            elif kind := column.mostly:
+                cell = short_repr(column.others[kind])
+                mixed.append(
+                    f"{shown(name)} is text, as not all of its cells are {_NOUNS[kind]}: {cell}"
+                )
         parts = [f"{', '.join(names)} as {noun}" for noun, names in columns.items()]
         said = [f"read {'; '.join(parts)}"] if parts else []
-        said += [
-            f"{shown(name)} is text, as not all of its cells are {_NOUNS[kind]}: {short_repr(cell)}"
-            for name, (kind, cell) in self._mixed.items()
-            if name not in texts
-        ]
+        said += mixed
         return f"{'; '.join(said)}." if said else ""
+
+
+def _kinds_of(text: str) -> Sequence[str]:
+    """Return the kinds of value that a cell can be read as."""
+    if len(text) > _LONGEST or text[:1] not in _BEGINNINGS:
+        return ()
+    kind = next((kind for kind, read in _READERS.items() if read(text) is not None), None)
+    if kind is None:
+        return ()
+    # A date is a time, too; nothing else is of two kinds.
+    return ("day", "local") if kind == "day" else (kind,)
 
 
 def _number(text: str) -> int | float | None:

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from indexes.errors import InputError
-from indexes.values import plain
+from indexes.values import described, plain
 
 # A float holds every whole number up to here.
 EXACT = 2**53
@@ -32,7 +32,7 @@ def id_text(name: str, value: Any) -> str:
             return str(int(found))
         if found != found:
             raise InputError(f"'{name}' is NaN, a missing value; expected text or a whole number")
-    raise InputError(f"'{name}' is {type(value).__name__}; expected text")
+    raise InputError(f"'{name}' is {described(value)}; expected text or a whole number")
 
 
 def text_of(name: str, value: Any) -> str:
@@ -51,4 +51,4 @@ def text_of(name: str, value: Any) -> str:
     if isinstance(found, int | float) and not isinstance(found, bool):
         whole = isinstance(found, float) and found.is_integer() and abs(found) < EXACT
         return str(int(found)) if whole else str(found)
-    raise InputError(f"'{name}' is {type(value).__name__}; expected text")
+    raise InputError(f"'{name}' is {described(value)}; expected text")

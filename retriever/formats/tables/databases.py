@@ -53,9 +53,17 @@ def read_database(
                 yield f"{name}:row {number}", {key: v for key, v in cells if v is not None}
     # Warning: more than one statement, before Python 3.12.
     except (sqlite3.Error, sqlite3.Warning) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+        ):
+            raise FileFormatError(
+                f"{name} is being written to by another program. Try again when it has finished."
+            ) from None
+        said = str(error).rstrip(".")
         if sql is not None:
-            raise InputError(f"{name}: SQLite refuses the query: {error}. It was: {sql}") from None
-        raise FileFormatError(f"{name} cannot be read as an SQLite database: {error}.") from None
+            raise InputError(f"{name}: SQLite refuses the query: {said}. It was: {sql}") from None
+        raise FileFormatError(f"{name} cannot be read as an SQLite database: {said}.") from None
 
 
 def _opened(name: str) -> sqlite3.Connection:

@@ -26,7 +26,8 @@ class DirectRoute(APIRoute):
         model: Any = self.dependant.body_params[0].field_info.annotation
 
         async def direct(request: Request) -> Response:
-            if request.headers.get("content-type") != JSON:
+            mistaken = request.query_params.keys() - {"library"}
+            if mistaken or request.headers.get("content-type") != JSON:
                 return await ordinary(request)
             try:
                 body = model.model_validate_json(await request.body())

@@ -43,19 +43,28 @@ def router(state: ServiceState) -> APIRouter:
     """Return the router of documents; it writes only where the settings allow it."""
     routes = APIRouter(tags=["documents"])
 
-    @routes.get("/documents", summary="Get documents by their ids, or the first that match")
+    @routes.get("/documents", summary="Get documents by their ids, or a page of those that match")
     async def get(
         library: Library = None,
         id: Ids = None,  # noqa: A002 - the name of the parameter
         where: Where = None,
-        limit: Annotated[int, Query(ge=1, description="At most so many by `where`.")] = 10,
+        after: Annotated[
+            str | None,
+            Query(description="Only documents after that of this id: the last of a page before."),
+        ] = None,
+        limit: Annotated[int, Query(ge=1, description="At most so many, without `id`.")] = 10,
     ) -> Response:
         name = state.name_of(library)
-        if id and where is not None:
-            raise InputError("Give either 'id' or 'where'.")
+        if id and (where, after) != (None, None):
+            raise InputError("Give either 'id' or 'where' and 'after'.")
         check_batch("id", len(id or ()), state.limits)
-        check_batch("limit", limit, state.limits)
-        return json_response(await state.run(partial(_read, state, name, id, where, limit)))
+        if limit > state.limits.batch:
+            raise InputError(
+                f"limit is {limit:,}; this service returns at most {state.limits.batch:,} at once. "
+                "Ask for the next ones with after=ID, the id of the last document."
+            )
+        wanted = partial(_read, state, name, id, where, after, limit)
+        return json_response(await state.run(wanted))
 
     @routes.post("/documents", summary="Add or change documents")
     async def upsert(body: UpsertBody, library: Library = None) -> Response:
@@ -84,18 +93,30 @@ def writable(state: ServiceState, library: str | None) -> str:
 
 
 def _read(
-    state: ServiceState, name: str, ids: list[str] | None, where: str | None, limit: int
+    state: ServiceState,
+    name: str,
+    ids: list[str] | None,
+    where: str | None,
+    after: str | None,
+    limit: int,
 ) -> bytes:
     collection = state.collections[name]
     if ids:
         found = [collection.document(doc_id) for doc_id in dict.fromkeys(ids)]
     else:
-        found = list(islice(collection.documents(where=where), limit))
+        found = list(islice(collection.documents(where=where, after=after), limit))
     return json_bytes({"library": name, "documents": [document_record(one) for one in found]})
 
 
 def _upsert(state: ServiceState, name: str, body: UpsertBody) -> bytes:
     documents = [_document(place, one) for place, one in enumerate(body.documents, 1)]
+    places = dict[str, int]()
+    for place, one in enumerate(documents, 1):
+        if places.setdefault(one.doc_id, place) != place:
+            raise InputError(
+                f"Documents {places[one.doc_id]} and {place} have the same id, '{one.doc_id}'. "
+                "Give one of them. Nothing was added."
+            )
     with state.writing.turn(name) as collection:
         added = collection.add(documents)
         record = {"library": name, **added_record(added, len(collection))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexes.errors import InputError
@@ -67,6 +67,15 @@ class How(Body):
             raise InputError("'indexes' is empty; name one, or leave it out.")
         if self.indexes and len(set(self.indexes)) < len(self.indexes):
             raise InputError("An index is named twice in 'indexes'; name each once.")
+
+
+def check_parameters(request: Request) -> None:
+    """Raise an InputError for a parameter of the address that its route does not have."""
+    known = [one.alias for one in request.scope["route"].dependant.query_params]
+    if unknown := [name for name in request.query_params if name not in known]:
+        raise InputError(
+            f"There is no parameter '{unknown[0]}' here; there are: {', '.join(known)}."
+        )
 
 
 def check_batch(name: str, count: int, limits: Limits) -> None:

@@ -22,10 +22,11 @@ def router(state: ServiceState) -> APIRouter:
     async def health() -> Response:
         return json_response(json_bytes({"status": "ok"}))
 
-    @routes.get("/ready", summary="Say whether all models are loaded")
+    @routes.get("/ready", summary="Say whether the service can answer")
     async def ready() -> Response:
         if not state.is_ready:
             raise RefusedError(503, "The models are being loaded.", retry_after=RETRY_AFTER)
+        await asyncio.to_thread(state.check_collections)
         return json_response(json_bytes({"status": "ready"}))
 
     @routes.get("/metrics", summary="Metrics for Prometheus")

@@ -15,7 +15,7 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever.collection import Collection
 from retriever.search.like import Like
-from retriever.search.queries import AnyQuery, QueryVector
+from retriever.search.queries import AnyQuery, QueryVector, validate_queries
 from retriever.search.results import Hits
 from retriever.service.answering import answer_many, answer_record
 from retriever.service.quick import Shape
@@ -168,7 +168,7 @@ def _batch(state: ServiceState, name: str, body: BatchBody) -> bytes:
         queries = {str(number): query for number, query in enumerate(given, 1)}
     default = _of_vectors(collection) if body.vectors else collection.default_indexes()
     indexes = body.indexes or default
-    asked, vectors = list(queries.values()), bool(body.vectors)
+    asked, vectors = validate_queries(queries.values(), list(queries)), bool(body.vectors)
     answers: dict[str, list[Hits]] = {}
     for index in indexes:
         answers[index], _ = answer_many(

@@ -237,3 +237,15 @@ def test_names_written_down_are_those_of_the_library():
     assert all(name.startswith("RETRIEVER_") for name in OTHERS)
     # Each variable names one setting.
     assert len({name.rpartition(".")[2] for name in SETTINGS}) == len(SETTINGS)
+
+
+def test_a_file_that_cannot_be_looked_at_is_named(folders, monkeypatch):
+    # The name is too long for the file system: an error of the same kind as a folder that is not
+    # the user's own, which no test as root can meet.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folders / ("x" * 300)))
+    message = fail("config")
+    place = folders / ("x" * 300) / "retriever" / "retriever.toml"
+    assert message == (
+        f"The settings file {place} cannot be read: File name too long. Let this user read it, or "
+        "set XDG_CONFIG_HOME to a folder of your own."
+    )

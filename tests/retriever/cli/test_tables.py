@@ -257,6 +257,7 @@ def test_a_column_that_one_cell_makes_text_is_named():
         "1,a jacket,89,40,7",
         "2,a parka,n/a,M,8",
         "3,a coat,90,42,9",
+        "4,a cap,20,44,6",
     ]
     Path("shop.csv").write_text("\n".join(rows) + "\n")
     notes = invoke("add", "shop", "shop.csv", "--types", "auto").stderr.splitlines()

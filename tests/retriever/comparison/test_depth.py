@@ -88,7 +88,7 @@ def test_queries_judgments_and_runs_may_have_any_form_with_one_meaning(compass):
         (["north"], {}, "Expected the queries as a mapping with query ids as keys; got list."),
         ({1: "up", "1": "up"}, {},
          "In the queries, '1' is a query id twice: as a number and as text."),
-        ({"q": 7}, {}, "Query 0 is int; expected text."),
+        ({"q": 7}, {}, "Query 'q' is int; expected text."),
         ({"q": "up"}, {"qrels": {"q": {"u": 0.5}}},
          "The grade of 'u' for query 'q' is 0.5; expected a whole number."),
         ({"q": "up"}, {"qrels": ["q"]},

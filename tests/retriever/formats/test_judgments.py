@@ -195,7 +195,7 @@ nonsense
         ":4": "no 'text'",
         ":5": "no id: expected '_id', 'query_id', 'qid' or 'id'",
         ":6": "the query id is empty",
-        ":7": "'text' is int; expected text",
+        ":7": "'text' is 5; expected text",
         ":8": "'text' is not valid Unicode",
         ":9": "not JSON: Expecting value at column 1",
         ":10": "invalid UTF-8 at byte 10",

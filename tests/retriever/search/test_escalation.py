@@ -172,3 +172,11 @@ def test_the_command_is_the_call(library):
     assert alone in misuse(*both, "--depth", "9")
     assert "combine existing indexes: omit other options." in misuse(*both, "--ann", "Flat")
     assert "margin is 2.0; expected" in fail(*both, "--margin", "2")
+
+
+def test_documents_to_be_like_are_searched_by_stored_vectors(library, deep):
+    library.escalate("auto", "cheap", "costly", margin=1)
+    found = library.search(like=["d01"], index="auto")
+    assert pairs(found) == pairs(library.search(like=["d01"], index="costly"))
+    assert "d01" not in [hit.doc_id for hit in found]
+    assert deep.asked == []

@@ -25,6 +25,36 @@ def test_documents_are_read_by_ids_or_by_a_filter(client):
     )
 
 
+def test_pages_follow_each_other(client):
+    found, last = [], ""
+    while page := ids(client.get("/documents?limit=2" + (last and f"&after={last}"))):
+        found, last = found + page, page[-1]
+    assert found == ["cat", "car", "tax"]
+    only = {"where": "year >= 2000", "after": "cat"}
+    assert ids(client.get("/documents", params=only)) == ["car"]
+    assert detail(client.get("/documents?after=dog"), 404) == (
+        "No document 'dog' in docs/. It has: car, cat, tax."
+    )
+    assert detail(client.get("/documents?id=cat&after=car"), 422) == (
+        "Give either 'id' or 'where' and 'after'."
+    )
+    assert detail(client.get("/documents?limit=300"), 422) == (
+        "limit is 300; this service returns at most 256 at once. Ask for the next ones with "
+        "after=ID, the id of the last document."
+    )
+
+
+def test_a_parameter_that_an_address_does_not_have_is_refused(client):
+    assert detail(client.get("/documents?offset=2"), 422) == (
+        "There is no parameter 'offset' here; there are: library, id, where, after, limit."
+    )
+    for address in ("/search", "/search/batch"):
+        says = detail(client.post(f"{address}?k=3", json={"query": "x", "queries": ["x"]}), 422)
+        assert "There is no parameter 'k' here; there are: library." in says
+    # What watches a service may add some.
+    assert client.get("/health?at=1").status_code == 200
+
+
 def test_a_service_that_only_reads_refuses_to_write(client):
     says = "This service only reads; documents can be changed with --write."
     assert detail(client.post("/documents", json={"documents": [DOG]}), 403) == says
@@ -55,8 +85,13 @@ def test_documents_are_deleted_by_ids_or_by_a_filter(writer):
 
 
 def test_an_id_twice_in_a_request_is_refused_in_our_words(writer):
-    says = detail(writer.post("/documents", json={"documents": [DOG, DOG]}), 422)
-    assert "dog" in says
+    assert detail(writer.post("/documents", json={"documents": [DOG, DOG]}), 422) == (
+        "Documents 1 and 2 have the same id, 'dog'. Give one of them. Nothing was added."
+    )
+    assert detail(writer.post("/documents", json={"documents": []}), 422) == (
+        "'documents' is empty; give at least one."
+    )
+    assert len(ids(writer.get("/documents"))) == 3
 
 
 def test_what_another_process_writes_is_followed(client, docs, folder):

@@ -1,12 +1,14 @@
 """Searches over HTTP: the records are those of the command line."""
 
 import json
+import shutil
 
 import pytest
 
 from retriever import Collection
+from retriever.service.routes.direct import JSON
 from tests.support.commands import objects, succeed
-from tests.support.service import DOCUMENTS, asked, make_library
+from tests.support.service import DOCUMENTS, asked, eventually, make_library
 
 
 def search(client, **body):
@@ -101,6 +103,17 @@ def test_a_batch_answers_each_query_by_its_id(client):
     }
 
 
+def test_a_query_of_a_batch_is_named_by_its_id(client):
+    for text, fault in (
+        (" ", "is empty. Give some text to search for."),
+        ("\ud800", "is not valid Unicode at character 0: a lone surrogate."),
+    ):
+        body = {"queries": {"a": "kitten", "b": text}, "indexes": ["words"]}
+        content, headers = json.dumps(body), {"Content-Type": "application/json"}
+        answer = client.post("/search/batch", content=content, headers=headers)
+        assert detail(answer, 422) == f"Query 'b' {fault}"
+
+
 def test_a_batch_without_ids_is_numbered_from_one(client):
     body = {"queries": ["kitten", "engine"], "indexes": ["words"]}
     results = client.post("/search/batch", json=body).json()["results"]
@@ -183,14 +196,28 @@ def test_an_index_of_words_embeds_nothing(client):
 
 
 def test_health_ready_and_metrics_answer(client):
-    from tests.support.service import eventually
-
     assert client.get("/health").json() == {"status": "ok"}
     assert eventually(lambda: client.get("/ready").status_code == 200)
     search(client, query="kitten", indexes=["words"])
     shown = client.get("/metrics").text
     assert 'retriever_searches_total{index="words",library="docs"}' in shown
     assert 'retriever_requests_total{method="POST",route="/search",status="200"}' in shown
+
+
+def test_a_service_whose_folder_was_replaced_is_not_ready(folder, caplog):
+    with asked(folder) as client:
+        assert eventually(lambda: client.get("/ready").status_code == 200)
+        copy = folder.with_name("copy")
+        shutil.copytree(folder, copy)
+        folder.rename(folder.with_name("old"))
+        copy.rename(folder)
+        for _ in range(2):
+            assert detail(client.get("/ready"), 503) == (
+                "notes/ was moved, removed or replaced after it was opened. Open it again, where "
+                "it is now; a service that has it must be restarted."
+            )
+    logged = [one for one in caplog.records if "must be restarted" in one.getMessage()]
+    assert len(logged) == 1
 
 
 def test_unknown_addresses_methods_and_bodies_are_problems(client):
@@ -203,5 +230,10 @@ def test_unknown_addresses_methods_and_bodies_are_problems(client):
     assert detail(client.post("/search", json={"query": "x", "k": 0}), 422) == (
         "'k' is 0; expected greater than or equal to 1."
     )
+    assert detail(client.get("/documents?limit=abc"), 422) == (
+        "'limit' is 'abc'; expected a whole number."
+    )
+    broken = client.post("/search", content=b'{"query" "x"}', headers={"Content-Type": JSON})
+    assert detail(broken, 422) == ("The body is not JSON: Expecting ':' delimiter at character 9.")
     says = detail(client.post("/search", content=b"{}"), 422)
     assert says.startswith("The body is not a JSON object")

@@ -160,10 +160,10 @@ def test_whole_numbers_are_ids(given, doc_id):
     ("given", "reason"),
     [
         (float("nan"), "'id' is NaN, a missing value; expected text or a whole number"),
-        (1.5, "'id' is float; expected text"),
-        (1e300, "'id' is float; expected text"),
-        (True, "'id' is bool; expected text"),
-        (None, "'id' is NoneType; expected text"),
+        (1.5, "'id' is 1.5; expected text or a whole number"),
+        (1e300, "'id' is 1e+300; expected text or a whole number"),
+        (True, "'id' is true; expected text or a whole number"),
+        (None, "'id' is null; expected text or a whole number"),
     ],
 )
 def test_other_values_are_no_ids(given, reason):

@@ -83,6 +83,26 @@ def test_a_last_cell_of_another_type_makes_the_whole_column_text(tmp_path):
     assert [documents[0].metadata, documents[-1].metadata] == [{"year": "0"}, {"year": "unknown"}]
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_the_cell_that_makes_a_column_text_is_named_wherever_it_is(place):
+    cells = ["2021", "2022", "2023"]
+    cells.insert(place, "n/a")
+    types = ColumnTypes.of([{"year": cell, "name": f"{cell} x"} for cell in cells])
+    said = "year is text, as not all of its cells are numbers: 'n/a'."
+    assert types.said(()) == said
+    assert types.said(("year",)) == ""
+
+
+@given(st.lists(st.sampled_from(["1", "2.5", "n/a", "true", "2020-01-31", "x"]), min_size=1))
+@settings(max_examples=examples(200))
+def test_what_is_said_of_a_column_does_not_depend_on_the_order_of_its_rows(cells):
+    # But which of the cells is the first that is something else.
+    def said(some):
+        return ColumnTypes.of([{"x": cell} for cell in some]).said(()).partition(":")[0]
+
+    assert said(cells) == said(cells[::-1]) == said(sorted(cells))
+
+
 def test_ids_titles_and_texts_stay_text_and_what_was_read_is_said(tmp_path):
     path = write(tmp_path / "a.csv", "id,title,text,day,my year\n1.0,2.0,3.0,2020-01-31,2020\n")
     said = f"{path}: read day as dates; 'my year' as numbers."

@@ -1,5 +1,6 @@
 """SQLite databases of others: tables and queries, never written to."""
 
+import re
 import sqlite3
 
 import pytest
@@ -8,9 +9,10 @@ from indexes.document import Document
 from indexes.errors import BadRecord, FileFormatError, InputError, UnknownNameError
 from retriever import Collection
 from retriever.formats import Reading, read_documents, read_records
+from retriever.formats.tables import databases
 from tests.support.format_files import write
 from tests.support.tables import write_sqlite
-from tests.support.toy import refused
+from tests.support.toy import exactly, refused
 
 TABLE = {"id": [1, 2], "text": ["x", "y"], "year": [2020, None]}
 
@@ -112,3 +114,21 @@ def test_files_that_are_no_databases_are_refused(tmp_path):
         list,
         read_documents("-", format="sqlite"),
     )
+
+
+@pytest.mark.parametrize("sql", [None, "select * from items"])
+def test_a_database_that_another_program_writes_to_is_said_to_be_busy(shop, monkeypatch, sql):
+    monkeypatch.setattr(databases, "WAIT_SECONDS", 0.01)
+    writer = sqlite3.connect(shop, isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    try:
+        busy = f"{shop} is being written to by another program. Try again when it has finished."
+        refused(FileFormatError, exactly(busy), read, shop, sql=sql)
+    finally:
+        writer.close()
+
+
+def test_several_statements_are_refused_in_one_sentence(shop):
+    sql = "select * from items; drop table items"
+    says = f"{shop}: SQLite refuses the query: You can only execute one statement at a time. It was"
+    refused(InputError, re.escape(says), read, shop, sql=sql)
