@@ -293,7 +293,7 @@ class Searching(Documents, VectorSearchMethods):
         if len(names) == 1 or len(fusions) == 1:
             return (fusions or names)[0]
         has = first_of(names, MOST_NAMED)
-        raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")
+        raise InputError(f"Say which index to search with -i (index). {self.path}/ has: {has}.")
 
     asearch = awaitable(search)
     asearch_many = awaitable(search_many)

@@ -176,7 +176,7 @@ def build(
 
     A model is looked up as a path, then among installed packages, then on its usual hub. Only
     documents that the index lacks are embedded; run an interrupted build again to resume it. A
-    fusion or a cascade (reranking) of indexes is named and used like an index.
+    fusion, cascade (reranking) or escalation of indexes is named and used like an index.
 
     --all brings every index up to date; the failure of one does not stop the others. It exits with
     0 if all are, with 3 if only single documents could not be embedded, and with 1 otherwise.

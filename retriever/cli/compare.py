@@ -27,7 +27,7 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
 @click.argument(
     "library", metavar="LIBRARY...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@options.indexes("Index, fusion or cascade (reranking) to compare. Default: all.")
+@options.indexes("Index, or combination of indexes, to compare. Default: all.")
 @click.option(
     "--queries",
     metavar="FILE",

@@ -49,7 +49,8 @@ class Asked:
         if qrels is not None or runs:
             raise InputError(
                 "Queries made from the corpus need no judgments, and a run of another system has "
-                "not been asked for the rests of documents: leave out --qrels and --run."
+                "not been asked for the rests of documents: leave out --qrels and --run (qrels, "
+                "runs)."
             )
         return cls(queries.qrels, KNOWN_ITEM_MEASURES if measures is None else measures, queries)
 

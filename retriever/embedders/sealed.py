@@ -20,6 +20,6 @@ def unseal(head: bytes, kept: bytes) -> bytes:
     if kept != seal(head, payload):
         raise DamageError(
             "The stored fit is damaged, or was written by another version. "
-            "Build the index with --refit."
+            "Build the index with --refit (refit=True)."
         )
     return payload

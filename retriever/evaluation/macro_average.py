@@ -37,7 +37,7 @@ class SeveralComparisons:
             if list(one.rows) != list(reference.rows):
                 raise InputError(
                     f"{name} has the systems {', '.join(one.rows)}; {first} has "
-                    f"{', '.join(reference.rows)}. Name the same ones with -i."
+                    f"{', '.join(reference.rows)}. Name the same ones with -i (indexes)."
                 )
             if (one.measures, one.baseline) != (reference.measures, reference.baseline):
                 raise InputError(

@@ -68,7 +68,7 @@ class VectorSearchMethods:
         if index is None:
             has = ", ".join(row.name for row in rows) or "none"
             raise InputError(
-                f"Say which index to search with -i. Indexes of vectors in "
+                f"Say which index to search with -i (index). Indexes of vectors in "
                 f"{self._store.folder}/: {has}."
             )
         if not kind_of(self._store.index(index).kind).has_vectors:

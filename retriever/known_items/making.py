@@ -76,7 +76,7 @@ def _made(collection: Collection, drawn: Iterator[list[Drawn]], count: int) -> M
         raise InputError(
             f"No document of {collection.path}/ gives a query: expected a title or at least two "
             f"sentences, and {FEWEST_LEFT} words besides what becomes the query, that no other "
-            "document repeats. Give queries with --queries FILE."
+            "document repeats. Give queries with --queries FILE (queries)."
         )
     notes = []
     if repeated:

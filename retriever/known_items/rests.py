@@ -83,7 +83,7 @@ class Rests:
             if doc_id not in numbers:
                 raise InputError(
                     f"A query was made of document '{doc_id}', which the collection does not have. "
-                    "Make the queries again: --queries made:300."
+                    "Make the queries again: --queries made:300 (make_queries)."
                 )
         every = np.array(sorted(set(numbers.values())), np.int64)
         keys, owners = snapshot.corpus.passages_of(every)

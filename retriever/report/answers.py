@@ -23,7 +23,7 @@ def trec_lines(answers: Answers) -> Iterator[str]:
     if len(answers) != 1:
         raise InputError(
             f"A TREC run is of one system, and {len(answers)} indexes answered: "
-            f"{', '.join(answers)}. Choose one with -i."
+            f"{', '.join(answers)}. Choose one with -i (index)."
         )
     ((name, found),) = answers.items()
     run = {query_id: [(hit.doc_id, hit.score) for hit in hits] for query_id, hits in found.items()}

@@ -107,8 +107,8 @@ def escalation_definition(first: Mapping[str, Any], margin: float) -> Mapping[st
     """
     if first.get("fuse") not in (MINMAX, CONVEX):
         raise InputError(
-            "An index that escalates needs scores from 0 to 1: expected a fusion by minmax or "
-            "convex, such as: --fuse bm25 --fuse student --method convex."
+            "An index that escalates needs scores from 0 to 1: expected a fusion by --method "
+            "minmax or convex (method='convex')."
         )
     if not is_number(margin) or not 0 < margin <= 1:
         raise InputError(f"margin is {margin!r}; expected a number above 0, up to 1.")

@@ -427,7 +427,10 @@ def test_a_query_without_a_word_of_any_document_is_noted_by_bm25_and_its_fusions
 
 def test_without_a_name_the_fusion_answers_or_else_all_indexes(three):
     refused(
-        InputError, "Say which index to search with -i. three/ has: floor, words", three.search, "x"
+        InputError,
+        "Say which index to search with -i .index.. three/ has: floor, words",
+        three.search,
+        "x",
     )
     all_of_them = succeed("search", "three", "north", "--json")
     assert {hit["index"] for hit in objects(all_of_them)} == {"floor", "words"}

@@ -42,6 +42,7 @@ OPTIONS: Sequence[tuple[str, str, str]] = (
     ("hybrid fusion parts", "--fuse", "--fuse A --fuse B"),
     ("rerank reranker cross-encoder", "--rerank-by", "--rerank-by KIND:MODEL"),
     ("rerank-by reranker cross-encoder", "--rerank", "--cascade INDEX --rerank KIND:MODEL"),
+    ("route routing adaptive selective", "--escalate", "--escalate CHEAP --to EXPENSIVE"),
     ("structure factory hnsw ivf", "--ann", "--ann HNSW32"),
     ("filter metadata", "--where", "--where FILTER"),
     ("indexes indices name", "--index", "--index NAME, once for each"),

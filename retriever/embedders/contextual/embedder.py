@@ -227,7 +227,7 @@ class ContextualEmbedder:
         if not self._center or len(centers.text) != self.dim:
             raise DamageError(
                 f"The stored fit was fitted for other options than those of {self.name}. "
-                "Build the index with --refit."
+                "Build the index with --refit (refit=True)."
             )
         return self._with(centers)
 

@@ -60,7 +60,7 @@ class TokenIdf:
         if len(weights) != dim:
             raise DamageError(
                 f"The stored fit has {len(weights):,} tokens; expected {dim:,}. "
-                "Build the index with --refit."
+                "Build the index with --refit (refit=True)."
             )
         return cls(tokenizer, weights)
 

@@ -275,7 +275,7 @@ class StaticEmbedder:
         if options.is_auto or not fit.suits(options):
             raise DamageError(
                 f"The stored fit was fitted for other options than those of {self.name}: "
-                f"{options.chosen()}. Build the index with --refit."
+                f"{options.chosen()}. Build the index with --refit (refit=True)."
             )
         return self._copy(choice, fit, parameters)
 

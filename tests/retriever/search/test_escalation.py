@@ -146,7 +146,7 @@ def test_info_says_how_it_works_and_the_same_again_changes_nothing(library):
 
 def test_what_escalates_needs_scores_from_0_to_1(library):
     library.fuse("ranks", ["bm25", "axes"])
-    says = "An index that escalates needs scores from 0 to 1: expected a fusion by minmax or convex"
+    says = "An index that escalates needs scores from 0 to 1: expected a fusion by --method"
     for first in ("bm25", "axes", "ranks"):
         refused(InputError, says, library.escalate, "auto", first, "deep")
     for margin in (0, -1, 1.5, True, "high", float("nan")):
