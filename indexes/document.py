@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from indexes.checksums import text_checksum
-from indexes.errors import InputError, short_repr
+from indexes.errors import InputError, described, short_repr
 from indexes.images import Image, ImageSource
-from indexes.values import described, plain
+from indexes.values import plain
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,17 @@ def _has(known: Sequence[str], more: bool) -> str:
     return f"It has: {names}, ..." if more else f"It has: {names or 'none'}."
 
 
+def described(value: object) -> str:
+    """Return what a message calls a value: as JSON writes it, or its type if JSON lacks that."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return short_repr(value) if type(value) in (str, int, float) else type(value).__name__
+
+
 def short_repr(value: object) -> str:
     """Return an abbreviated repr of a value, for a message."""
     try:

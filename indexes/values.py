@@ -8,21 +8,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from indexes.errors import short_repr
-
 # What JSON has, but lists and objects.
 PLAIN = frozenset({str, int, float, bool, type(None)})
 # The missing values of pandas, which equal nothing.
 _MISSING = frozenset({"NaTType", "NAType"})
-
-
-def described(value: object) -> str:
-    """Return what a message calls a value: as JSON writes it, or its type if JSON lacks that."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | tuple | Mapping):
-        return "an object" if isinstance(value, Mapping) else "a list"
-    return short_repr(value) if type(value) in PLAIN else type(value).__name__
 
 
 def plain(value: Any) -> Any:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from indexes.errors import InputError, short_repr
-from indexes.values import described
+from indexes.errors import InputError, described, short_repr
 
 Scalar = str | int | float | bool | None
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")

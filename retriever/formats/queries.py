@@ -12,9 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from indexes.errors import BadRecord, FileFormatError, FileNote, InputError, pluralize
+from indexes.errors import (
+    BadRecord,
+    FileFormatError,
+    FileNote,
+    InputError,
+    described,
+    pluralize,
+)
 from indexes.images import Image
-from indexes.values import described
 from retriever.formats.columns.check import Header, requires
 from retriever.formats.columns.layout import Columns, Layout
 from retriever.formats.columns.names import QUERY_ID_NAMES, QUERY_TEXT_NAMES, Roles, normal

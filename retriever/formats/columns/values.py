@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from indexes.errors import InputError
-from indexes.values import described, plain
+from indexes.errors import InputError, described
+from indexes.values import plain
 
 # A float holds every whole number up to here.
 EXACT = 2**53
