@@ -329,8 +329,9 @@ class Store(Reader):
         for row in self.indexes():
             if row.name == name and row.kind != kind:
                 raise another_index(self.folder, row)
-            if row.name == name and {**earlier, **row.definition} != definition:
-                raise another_index(self.folder, row, definition)
+            stored = {**earlier, **row.definition}
+            if row.name == name and stored != definition:
+                raise another_index(self.folder, replace(row, definition=stored), definition)
 
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
         """Remove an index whose build failed before any of its work was kept."""

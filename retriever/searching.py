@@ -26,7 +26,7 @@ from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.info import ESCALATE, IMAGES
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool
-from retriever.search.escalation import EscalatedFinder
+from retriever.search.escalation import EscalatedFinder, escalates
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.frames import DataFrame, queries_of
 from retriever.search.given import GivenFinder, GivenQueries
@@ -119,9 +119,13 @@ class Searching(Documents, VectorSearchMethods):
     ) -> Hits | None:
         """Return what `search` returns, or None where there is anything to open or load first.
 
-        That is so until the index was searched, and again when the collection has changed since.
+        That is so until the index was searched, and again when the collection has changed since;
+        and always of an escalation, of which some queries take much longer than others.
         """
         query, retrievers = self._asked(text, None, vector)
+        known = retrievers.get(index)
+        if known is not None and escalates(known[1].finder):
+            return None
         return self._search_known(retrievers, query, index, k, None, PLAIN)
 
     def _asked(

@@ -196,15 +196,23 @@ def another_index(
 
 
 def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return what differs, as `depth is 100, not 9`."""
+    """Return what differs, as `depth is 100, not 9`; of combinations of two kinds, that alone."""
+    kinds = ("fuse", "cascade", "escalate")
+    has, given = ([one for one in kinds if one in some] for some in (stored, wanted))
+    if has != given:
+        return [f"it is of the kind {''.join(has)}, not {''.join(given)}"]
+    return [
+        f"{name} is {_shown(stored, name)}, not {_shown(wanted, name)}"
+        if not isinstance(stored.get(name), Mapping)
+        else f"another {name}"
+        for name in dict.fromkeys([*stored, *wanted])
+        if stored.get(name) != wanted.get(name)
+    ]
 
-    def said(definition: Mapping[str, Any], name: str) -> str:
-        value = definition.get(name, "unset")
-        return value if isinstance(value, str) else json.dumps(value)
 
-    names = dict.fromkeys([*stored, *wanted])
-    pairs = [(name, said(stored, name), said(wanted, name)) for name in names]
-    return [f"{name} is {has}, not {given}" for name, has, given in pairs if has != given]
+def _shown(definition: Mapping[str, Any], name: str) -> str:
+    value = definition.get(name, "the default")
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def gaps(shards: Sequence[ShardRow], stop_key: int) -> list[tuple[int, int]]:

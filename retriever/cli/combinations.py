@@ -67,12 +67,12 @@ class Combination:
             raise click.UsageError(
                 "--fuse, --cascade and --escalate combine existing indexes: omit other options."
             )
-        if self and self.options and not self.reranks:
-            raise click.UsageError("With --cascade, -o is for --rerank KIND:MODEL.")
         if self.escalation:
             self.escalation.check()
-            if self.fused or (self.first, self.second, *own) != (None,) * 5:
+            if self.fused or self.options or (self.first, self.second, *own) != (None,) * 5:
                 raise click.UsageError("Give --escalate without options of --fuse and --cascade.")
+        if self and self.options and not self.reranks:
+            raise click.UsageError("With --cascade, -o is for --rerank KIND:MODEL.")
         if (self.first is None) != (self.second is None):
             raise click.UsageError("Reranking needs both: --cascade FIRST --rerank SECOND.")
         cascade = self.first is not None

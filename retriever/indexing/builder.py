@@ -98,7 +98,7 @@ class IndexBuilder:
     def combine(
         self, name: str, parts: Sequence[str], definition: Mapping[str, Any]
     ) -> BuildReport:
-        """Name a combination of indexes; see `Collection.fuse` and `Collection.cascade`."""
+        """Name a combination of indexes; see `Collection.fuse`, `cascade` and `escalate`."""
         self.store.check_new(name)
         for part in parts:
             check_text("The name of an index", part)

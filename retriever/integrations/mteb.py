@@ -41,7 +41,7 @@ class CollectionSearch:
     """A system for MTEB's retrieval tasks (its `SearchProtocol`): an index of a collection.
 
     Each corpus becomes a collection in the folder `work`, which is used again if it is there;
-    `build` builds `index` in it, whatever that takes. A fusion or cascade finds at most as many
+    `build` builds `index` in it, whatever that takes. A combination finds at most as many
     documents as its depth, where MTEB looks at 1,000.
     """
 

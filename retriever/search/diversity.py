@@ -46,7 +46,7 @@ def diverse(
     if dense is None:
         raise InputError(
             f"'{finder.name}' has no vectors, by which mmr compares documents. Choose an index of "
-            "vectors, or a fusion or cascade with one."
+            "vectors, or a combination with one."
         )
     found = finder.nearest(snapshot, queries, max(LEAST, FACTOR * k), where)
     view: Any = snapshot.searcher(dense.name)

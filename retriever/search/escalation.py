@@ -13,6 +13,7 @@ from indexes.errors import InputError
 from indexes.neighbors import Keys, Neighbors, nothing
 from indexes.search.snapshot import Snapshot
 from retriever.indexing.info import CONVEX, ESCALATE, MARGIN, MINMAX
+from retriever.search.finders import Finder
 from retriever.search.fusion import is_number
 from retriever.search.hybrid import Combination
 from retriever.search.queries import Queries
@@ -60,10 +61,12 @@ class EscalatedFinder(Combination):
         return _replaced(found, places, second.nearest(snapshot, some, k, where))
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
-        """Return the scores of given documents by the part that answers the query."""
+        """Return the scores of given documents by the part that answers, or answered, the query."""
         self._check(snapshot)
         first, second = self.parts
-        places, some = self._escalate(queries, first.nearest(snapshot, queries, 2))
+        # Those of a search before, which may have had a filter.
+        known = queries.escalated.get(self.name)
+        places, some = known or self._escalate(queries, first.nearest(snapshot, queries, 2))
         found = first.scores(snapshot, queries, keys)
         if not places:
             return found
@@ -88,6 +91,13 @@ class EscalatedFinder(Combination):
             self.parts[1].prepare(some)
         queries.escalated[self.name] = places, some
         return places, some
+
+
+def escalates(finder: Finder) -> bool:
+    """Return whether some queries take a finder much longer than others."""
+    if not isinstance(finder, Combination):
+        return False
+    return isinstance(finder, EscalatedFinder) or any(map(escalates, finder.parts))
 
 
 def _replaced(found: Neighbors, places: Sequence[int], others: Neighbors) -> Neighbors:

@@ -23,7 +23,7 @@ from retriever.search.queries import Queries
 
 @dataclass(frozen=True)
 class Combination:
-    """What a fusion and a cascade share."""
+    """What fusions, cascades and escalations share."""
 
     name: str
     parts: Sequence[Finder]

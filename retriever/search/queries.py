@@ -217,14 +217,4 @@ def validate_queries(
             which = "The query"
         if not content.strip():
             raise InputError(f"{which} is empty. Give some text to search for.")
-        if not content.isascii() and (fault := _unicode_fault(content)):
-            raise InputError(f"{which} is not valid Unicode {fault}.")
     return contents
-
-
-def _unicode_fault(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return f"at character {error.start}: a lone surrogate"
-    return ""

@@ -21,7 +21,7 @@ from indexes.errors import (
     RefusedError,
     RetrieverError,
     UnknownNameError,
-    short_repr,
+    described,
 )
 from retriever.advice import command_for
 from retriever.service.responses import json_bytes
@@ -173,7 +173,7 @@ def _mistake(mistake: Mapping[str, Any]) -> str:
         case "model_attributes_type" | "dict_type" if not name:
             return "The body is not a JSON object, or has no header Content-Type: application/json."
     found = mistake.get("input")
-    shown = "" if isinstance(found, dict | list) else f" is {short_repr(found)}"
+    shown = "" if isinstance(found, dict | list) else f" is {described(found)}"
     expected = says.replace("Input should be", "expected", 1).replace(
         "Input should", "it should", 1
     )

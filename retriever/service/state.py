@@ -47,8 +47,8 @@ class ServiceState:
         # How messages name a collection: clients need not know where it is.
         self.folders = {str(path): name for name, path in settings.by_name.items()}
         self.is_ready = False
-        # Those that could not be read any more; see `check_collections`.
-        self._lost = set[str]()
+        # What was wrong with those that could not be read; see `check_collections`.
+        self._lost: dict[str, str] = {}
         self._quick, self._turn = QuickSearches(), asyncio.Lock()
         self._inside = 0
         self._lock = threading.Lock()
@@ -76,14 +76,17 @@ class ServiceState:
 
     def check_collections(self) -> None:
         """Raise a CollectionError, logged once, if a collection cannot be read any more."""
+        errors: dict[str, CollectionError] = {}
         for name, collection in self.collections.items():
             try:
                 len(collection)
             except CollectionError as error:
-                if name not in self._lost:
-                    self._lost.add(name)
+                errors[name] = error
+                if self._lost.get(name) != str(error):
                     _LOG.error("%s: %s", name, error)
-                raise
+        self._lost = {name: str(error) for name, error in errors.items()}
+        if errors:
+            raise next(iter(errors.values()))
 
     def close(self) -> None:
         """Stop the updates of indexes, wait for the running answers, and close the collections."""

@@ -46,13 +46,13 @@ class NamedColumns:
 
     def fields(self, place: str, filled: dict[str, T]) -> dict[str, T]:
         """Return the filled cells of a row, by column, without those in a column without a name."""
-        if "" in filled:
-            del filled[""]
-            if not self._noted:
-                self._noted = True
-                said = "a cell in a column without a name was left out; name it in the first row."
-                warnings.warn(f"{place}: {said}", FileNote, stacklevel=1)
-        return filled
+        if "" not in filled:
+            return filled
+        if not self._noted:
+            self._noted = True
+            said = "a cell in a column without a name was left out; name it in the first row."
+            warnings.warn(f"{place}: {said}", FileNote, stacklevel=1)
+        return {name: cell for name, cell in filled.items() if name}
 
 
 class Header:

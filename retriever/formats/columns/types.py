@@ -25,37 +25,39 @@ _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
     r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
-# A longer cell, or one that begins with something else, is text.
-_LONGEST, _BEGINNINGS = 400, frozenset("-0123456789tTfF")
+# What a boolean and a number begin with, and what follows the year of a date.
+_TRUTHS, _NUMERALS, _DATES = frozenset("tTfF"), frozenset("-0123456789"), frozenset("-/")
+# A longer cell is text.
+_LONGEST = 400
 
 
 @dataclass
 class _Column:
-    """How many of the `cells` of a column hold each kind of value, and the first that does not."""
+    """Of each set of kinds of value that a cell can be read as: how many cells, and the first."""
 
-    cells: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    others: dict[str, str] = field(default_factory=dict)
+    cells: dict[Sequence[str], tuple[int, str]] = field(default_factory=dict)
 
     def take(self, cell: str) -> None:
         text = cell.strip()
-        held = _kinds_of(text)
-        self.cells += 1
-        for kind in _READERS:
-            if kind in held:
-                self.counts[kind] = self.counts.get(kind, 0) + 1
-            elif kind not in self.others:
-                self.others[kind] = text
+        kinds = _kinds_of(text)
+        count, first = self.cells.get(kinds, (0, text))
+        self.cells[kinds] = count + 1, first
 
     @property
     def kind(self) -> str | None:
         """What all cells hold; None if they are text."""
-        return next((kind for kind in _READERS if kind not in self.others), None)
+        return next((kind for kind in _READERS if all(kind in some for some in self.cells)), None)
 
     @property
-    def mostly(self) -> str | None:
-        """What more than half of the cells hold; None if they are text."""
-        return next((kind for kind, held in self.counts.items() if 2 * held > self.cells), None)
+    def mostly(self) -> tuple[str, str] | None:
+        """What more than half of the cells hold, and the first that does not; None of text."""
+        half = sum(count for count, _ in self.cells.values()) / 2
+        for kind in _READERS:
+            held = sum(count for kinds, (count, _) in self.cells.items() if kind in kinds)
+            if held > half:
+                others = (first for kinds, (_, first) in self.cells.items() if kind not in kinds)
+                return kind, next(others)
+        return None
 
 
 @dataclass
@@ -113,11 +115,9 @@ class ColumnTypes:
                 continue
             if column.kind:
                 columns.setdefault(_NOUNS[column.kind], []).append(shown(name))
-            elif kind := column.mostly:
-                cell = short_repr(column.others[kind])
-                mixed.append(
-                    f"{shown(name)} is text, as not all of its cells are {_NOUNS[kind]}: {cell}"
-                )
+            elif mostly := column.mostly:
+                kind, cell = _NOUNS[mostly[0]], short_repr(mostly[1])
+                mixed.append(f"{shown(name)} is text, as not all of its cells are {kind}: {cell}")
         parts = [f"{', '.join(names)} as {noun}" for noun, names in columns.items()]
         said = [f"read {'; '.join(parts)}"] if parts else []
         said += mixed
@@ -126,13 +126,18 @@ class ColumnTypes:
 
 def _kinds_of(text: str) -> Sequence[str]:
     """Return the kinds of value that a cell can be read as."""
-    if len(text) > _LONGEST or text[:1] not in _BEGINNINGS:
+    begins = text[:1]
+    if begins in _TRUTHS:
+        return ("boolean",) if len(text) <= 5 and _boolean(text) is not None else ()
+    if begins not in _NUMERALS or len(text) > _LONGEST:
         return ()
-    kind = next((kind for kind, read in _READERS.items() if read(text) is not None), None)
-    if kind is None:
-        return ()
-    # A date is a time, too; nothing else is of two kinds.
-    return ("day", "local") if kind == "day" else (kind,)
+    if text[4:5] in _DATES:
+        # A date is a time, too; nothing else is of two kinds.
+        if _day(text) is not None:
+            return ("day", "local")
+        if (moment := _moment(text)) is not None:
+            return ("local",) if moment.tzinfo is None else ("utc",)
+    return ("number",) if _number(text) is not None else ()
 
 
 def _number(text: str) -> int | float | None:

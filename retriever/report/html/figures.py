@@ -18,7 +18,7 @@ from retriever.report.html.plots import Point, Strip, points_plot, strips_plot
 from retriever.report.html.scatter import scatter_plot
 from retriever.report.lines import label_of
 
-AGAINST = {"latency": "the median time of a query", "building": "the time to build"}
+AGAINST = {"latency": "the time of a query", "building": "the time to build"}
 
 
 def figures(comparison: ComparisonResults) -> dict[str, Markup]:
@@ -28,7 +28,7 @@ def figures(comparison: ComparisonResults) -> dict[str, Markup]:
     building = {row.name: row.cost.building_seconds for row in rows if row.cost}
     return {
         "times": _times(rows),
-        "latency": _points(comparison, times, "latency", "milliseconds a query, median"),
+        "latency": _points(comparison, times, "latency", "milliseconds a query"),
         "building": _points(comparison, building, "building", "seconds to embed and index"),
         "chance": _intervals(comparison, rows),
         "depth": _depths(comparison),

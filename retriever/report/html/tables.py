@@ -142,7 +142,7 @@ def _answering(comparison: ComparisonResults) -> Table:
         "Answering: one query alone, milliseconds, p50 / p95 / p99",
         [*heads, *_front_column(comparison)],
         _with_front(comparison, "latency", rows, columns),
-        " ".join(filter(None, [_front_key(comparison, "a query's median time"), *load])),
+        " ".join(filter(None, [_front_key(comparison, "the time of a query"), *load])),
     )
 
 

@@ -128,7 +128,7 @@ def _column(values: Sequence[float]) -> list[PaperCell]:
 
 def _times(comparison: ComparisonResults) -> list[PaperCell]:
     draw = decimals(2)
-    times = [row.latency.total.p50 if row.latency else None for row in comparison.rows.values()]
+    times = [row.query_ms if row.latency else None for row in comparison.rows.values()]
     best = best_text(times, draw, min)
     texts = [NOTHING if time is None else draw(time) for time in times]
     return [PaperCell(text, text == best) for text in texts]

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from indexes.errors import pluralize
 from indexes.neighbors import COSINE
-from retriever.evaluation.results import ComparisonResults, Row
+from retriever.evaluation.results import ESCALATED, ComparisonResults, Row
 from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, format_bytes, percentage, signed
 from retriever.report.headline import verdict
@@ -225,6 +225,8 @@ def _latencies(rows: Sequence[Row]) -> Iterator[NumberLine]:
         yield from _any([NumberLine(step, middle, decimals(2), min, extra=[high])])
     highest = _of(_of(latencies, "total"), "p99")
     yield from _any([NumberLine("total, p99", highest, decimals(2), min)])
+    means = [row.query_ms if row.kind == ESCALATED else None for row in rows]
+    yield from _any([NumberLine("total, mean", means, decimals(2), min)])
 
 
 def _costs(rows: Sequence[Row]) -> Iterator[NumberLine]:

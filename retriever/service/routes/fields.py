@@ -71,7 +71,9 @@ class How(Body):
 
 def check_parameters(request: Request) -> None:
     """Raise an InputError for a parameter of the address that its route does not have."""
-    known = [one.alias for one in request.scope["route"].dependant.query_params]
+    own = [one.alias for one in request.scope["route"].dependant.query_params]
+    # Every address takes the name of a collection.
+    known = list(dict.fromkeys(["library", *own]))
     if unknown := [name for name in request.query_params if name not in known]:
         raise InputError(
             f"There is no parameter '{unknown[0]}' here; there are: {', '.join(known)}."

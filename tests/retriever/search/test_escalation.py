@@ -180,3 +180,27 @@ def test_documents_to_be_like_are_searched_by_stored_vectors(library, deep):
     assert pairs(found) == pairs(library.search(like=["d01"], index="costly"))
     assert "d01" not in [hit.doc_id for hit in found]
     assert deep.asked == []
+
+
+def test_in_a_fusion_the_scores_are_of_the_part_that_found_the_candidates(library):
+    where = {"n": {">=": 40}}
+    library.escalate("auto", "cheap", "costly", margin=0.1)
+    for part in ("cheap", "costly"):
+        library.fuse(f"with-{part}", [part, "axes"], method="convex")
+    library.fuse("with-auto", ["auto", "axes"], method="convex")
+    answered = set()
+    for query in queries():
+        by = "costly" if lead(library, query, where=where) < 0.1 else "cheap"
+        answered.add(by)
+        expected = library.search(query, index=f"with-{by}", where=where)
+        assert pairs(library.search(query, index="with-auto", where=where)) == pairs(expected)
+    assert answered == {"cheap", "costly"}
+
+
+def test_a_caller_who_must_not_wait_is_not_answered_by_an_escalation(library):
+    library.escalate("auto", "cheap", "costly")
+    library.fuse("of-auto", ["auto", "bm25"])
+    for index in ("cheap", "auto", "of-auto"):
+        library.search("north", index=index)
+        found = library.search_if_unchanged("north", index=index)
+        assert (found is None) == (index != "cheap")

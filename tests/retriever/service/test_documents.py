@@ -51,6 +51,10 @@ def test_a_parameter_that_an_address_does_not_have_is_refused(client):
     for address in ("/search", "/search/batch"):
         says = detail(client.post(f"{address}?k=3", json={"query": "x", "queries": ["x"]}), 422)
         assert "There is no parameter 'k' here; there are: library." in says
+    for address in ("/libraries", "/v1/models"):
+        assert client.get(f"{address}?library=docs").status_code == 200
+        says = detail(client.get(f"{address}?limit=3"), 422)
+        assert says == "There is no parameter 'limit' here; there are: library."
     # What watches a service may add some.
     assert client.get("/health?at=1").status_code == 200
 

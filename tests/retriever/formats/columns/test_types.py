@@ -93,7 +93,10 @@ def test_the_cell_that_makes_a_column_text_is_named_wherever_it_is(place):
     assert types.said(("year",)) == ""
 
 
-@given(st.lists(st.sampled_from(["1", "2.5", "n/a", "true", "2020-01-31", "x"]), min_size=1))
+CELLS = ("1", "2.5", "n/a", "true", "2020-01-31", "2020-01-31T10:00", "x")
+
+
+@given(st.lists(st.sampled_from(CELLS), min_size=1))
 @settings(max_examples=examples(200))
 def test_what_is_said_of_a_column_does_not_depend_on_the_order_of_its_rows(cells):
     # But which of the cells is the first that is something else.
