@@ -23,9 +23,9 @@ from retriever.indexing.info import RRF
 from retriever.indexing.workers import executor_of
 from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker
-from retriever.search.escalation import DEFAULT_MARGIN, escalation_definition
+from retriever.search.combinations.escalation import DEFAULT_MARGIN, escalation_definition
+from retriever.search.combinations.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.frames import DataFrame, queries_of
-from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.queries import Queries, Query
 from retriever.search.retriever import KeptRetrievers
 from retriever.updates import Updates

@@ -26,15 +26,15 @@ from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.info import ESCALATE, IMAGES
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool
-from retriever.search.escalation import EscalatedFinder, escalates
+from retriever.search.combinations.escalation import EscalatedFinder, escalates
+from retriever.search.combinations.hybrid import combined_finder
+from retriever.search.combinations.reranking import RerankingFinder
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.frames import DataFrame, queries_of
 from retriever.search.given import GivenFinder, GivenQueries
-from retriever.search.hybrid import combined_finder
 from retriever.search.like import Like
 from retriever.search.options import PLAIN, SearchOptions, search_options
 from retriever.search.queries import AnyQuery, Query, QueryVector, validate_queries
-from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import KeptRetrievers, Retriever, kept_at
 from retriever.search.where import Where

@@ -15,8 +15,8 @@ from retriever import Collection
 from retriever.embedders.base import Matrix, unit
 from retriever.evaluation.significance import differences
 from retriever.indexing.info import CONVEX, MINMAX
-from retriever.search.escalation import DEFAULT_MARGIN
-from retriever.search.fusion import DEPTH, Fusion
+from retriever.search.combinations.escalation import DEFAULT_MARGIN
+from retriever.search.combinations.fusion import DEPTH, Fusion
 
 MIN_MAX = Fusion(MINMAX, (1.0, 1.0))
 # The weights of BM25 and of vectors that are best in the mean of the six tasks.

@@ -30,7 +30,7 @@ class Escalation:
 
     def build(self, collection: Collection, name: str) -> BuildReport:
         """Name the escalation."""
-        from retriever.search.escalation import DEFAULT_MARGIN
+        from retriever.search.combinations.escalation import DEFAULT_MARGIN
 
         margin = DEFAULT_MARGIN if self.margin is None else self.margin
         return collection.escalate(name, str(self.first), str(self.second), margin=margin)
@@ -82,7 +82,7 @@ class Combination:
     def build(self, collection: Collection, name: str) -> BuildReport:
         """Name the combination."""
         from retriever.indexing.info import RRF
-        from retriever.search.fusion import DEPTH, RRF_K
+        from retriever.search.combinations.fusion import DEPTH, RRF_K
 
         if self.escalation:
             return self.escalation.build(collection, name)

@@ -45,9 +45,9 @@ from retriever.indexing.builder import DEFAULT_LANGUAGE
 from retriever.indexing.info import CONTEXTUAL_FAMILIES, ESCALATE, IndexInfo, with_parts
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.notebooks import progress_or
+from retriever.search.combinations.fusion import DEPTH
 from retriever.search.finders import DenseFinder
 from retriever.search.frames import DataFrame, expect_mapping, queries_of
-from retriever.search.fusion import DEPTH
 from retriever.search.queries import Queries, query_text
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever

@@ -11,7 +11,7 @@ from retriever.collection import Collection
 from retriever.indexing.info import IndexInfo, cascade_info
 from retriever.indexing.reranker_pool import RERANKER, reranker_record
 from retriever.rerankers.registry import load_reranker, parse_reranker
-from retriever.search.fusion import cascade_definition
+from retriever.search.combinations.fusion import cascade_definition
 from retriever.search.reranked import reranked
 from retriever.search.retriever import Retriever
 

@@ -28,10 +28,10 @@ from indexes.search.vector_searcher import VectorSearcher
 from retriever.collection import Collection
 from retriever.embedders.base import Embedder
 from retriever.known_items.rests import Rests, ids_of
+from retriever.search.combinations.hybrid import Combination
+from retriever.search.combinations.reranking import RerankingFinder
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
-from retriever.search.hybrid import Combination
 from retriever.search.queries import Queries
-from retriever.search.reranking import RerankingFinder
 from retriever.search.retriever import Retriever
 
 AT_ONCE = 5_000

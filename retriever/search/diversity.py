@@ -12,9 +12,9 @@ from indexes.errors import InputError
 from indexes.neighbors import COSINE, NO_KEY, Neighbors, nothing
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import unit
+from retriever.search.combinations.hybrid import single_indexes
 from retriever.search.finders import DenseFinder, Finder
 from retriever.search.given import VectorFinder
-from retriever.search.hybrid import single_indexes
 from retriever.search.queries import Queries
 
 # How many candidates there are for each hit, and at least.

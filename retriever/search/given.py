@@ -19,8 +19,8 @@ from indexes.search.vector_searcher import VectorSearcher
 from retriever.embedders.base import IMAGE, TEXT, Embedder, fingerprint_of
 from retriever.formats.vectors.reading import VectorFile, VectorSource, read_vectors, vectors_of
 from retriever.formatting import first_names
+from retriever.search.combinations.hybrid import single_indexes
 from retriever.search.finders import DenseFinder, Finder, SingleIndex
-from retriever.search.hybrid import single_indexes
 from retriever.search.queries import VECTOR, Queries, Query, QueryVector, query_text
 
 

@@ -17,10 +17,10 @@ from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE, Keys, Matrix
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import similarity_of
+from retriever.search.combinations.reranking import RerankingFinder
 from retriever.search.document_vectors import document_vectors
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.queries import Queries
-from retriever.search.reranking import RerankingFinder
 
 # How far a query moves away from documents that it should be unlike. For the cosine, 1/4 gives the
 # weights 0.75 and 0.15 of Manning, Raghavan and Schütze 2008, "Introduction to Information

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retriever.rerankers.base import Reranker
-from retriever.search.fusion import DEPTH, cascade_definition
-from retriever.search.reranking import UnnamedReranking
+from retriever.search.combinations.fusion import DEPTH, cascade_definition
+from retriever.search.combinations.reranking import UnnamedReranking
 from retriever.search.retriever import Retriever
 
 

@@ -19,10 +19,10 @@ from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from retriever.embedders.base import IMAGE
 from retriever.indexing.info import lost_notes
+from retriever.search.combinations.hybrid import part_with_vectors
 from retriever.search.diversity import diverse
 from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import DenseFinder, Finder
-from retriever.search.hybrid import part_with_vectors
 from retriever.search.like import Like, like_queries
 from retriever.search.matching import refuse_vectors
 from retriever.search.options import ANY, PLAIN, SearchOptions

@@ -10,8 +10,8 @@ from indexes.catalog.field_names import field_path, value_at
 from retriever.collection import Collection
 from retriever.records import Record, hit_records
 from retriever.report.terminal.best_sentences import MOST_CHARACTERS, best_sentences, matches
+from retriever.search.combinations.hybrid import single_indexes
 from retriever.search.finders import Finder, LexicalFinder
-from retriever.search.hybrid import single_indexes
 from retriever.search.options import SearchOptions
 from retriever.search.queries import AnyQuery
 from retriever.search.results import Hits, Timing

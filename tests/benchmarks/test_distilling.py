@@ -20,7 +20,7 @@ from retriever import Collection, HashingEmbedder, distill
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.evaluation.measures import evaluate
-from retriever.search.escalation import DEFAULT_MARGIN
+from retriever.search.combinations.escalation import DEFAULT_MARGIN
 from retriever.training.distillation.distill import RECIPE
 from retriever.training.distillation.student import FitOptions, TableFit
 

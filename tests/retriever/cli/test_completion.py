@@ -10,7 +10,7 @@ from retriever.cli import cli
 from retriever.cli.completion import EMBEDDERS, MEASURES, METHODS, RERANKERS, SIMILARITIES
 from retriever.evaluation.measures import parse_measures
 from retriever.rerankers.registry import KINDS as RERANKER_KINDS
-from retriever.search.fusion import METHODS as ALL_METHODS
+from retriever.search.combinations.fusion import METHODS as ALL_METHODS
 from tests.support.commands import succeed
 
 

@@ -9,7 +9,7 @@ from indexes.errors import InputError
 from retriever import Collection, compare
 from retriever.advice import shell_command
 from retriever.comparison.tuning import tune_fusion
-from retriever.search.fusion import fusion_definition
+from retriever.search.combinations.fusion import fusion_definition
 from tests.support.commands import succeed
 from tests.support.toy import Axes, build_axes, refused
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError, RetrieverError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, Words
-from retriever.search.fusion import Fusion
+from retriever.search.combinations.fusion import Fusion
 from tests.support.commands import fail, misuse, objects, printed_error, succeed
 from tests.support.fresh import printed_by
 from tests.support.laws import examples

@@ -13,9 +13,9 @@ from indexes.errors import InputError
 from indexes.neighbors import Keys, Neighbors, nothing
 from indexes.search.snapshot import Snapshot
 from retriever.indexing.info import CONVEX, ESCALATE, MARGIN, MINMAX
+from retriever.search.combinations.fusion import is_number
+from retriever.search.combinations.hybrid import Combination
 from retriever.search.finders import Finder
-from retriever.search.fusion import is_number
-from retriever.search.hybrid import Combination
 from retriever.search.queries import Queries
 
 # Found on six collections: the first index and the second cannot be told apart then; see

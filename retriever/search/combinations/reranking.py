@@ -14,7 +14,7 @@ from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import TEXT_ONLY
 from retriever.rerankers.base import Candidate, Reranker
-from retriever.search.hybrid import Combination
+from retriever.search.combinations.hybrid import Combination
 from retriever.search.queries import Queries
 
 

@@ -16,8 +16,8 @@ from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import is_sparse
 from retriever.indexing.info import CONVEX
+from retriever.search.combinations.fusion import Fusion
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
-from retriever.search.fusion import Fusion
 from retriever.search.queries import Queries
 
 

@@ -1,0 +1,1 @@
+"""Combinations of finders: fusion of several, reranking (cascades), and escalation."""
