@@ -123,7 +123,7 @@ class Searching(Documents, VectorSearchMethods):
         and always of an escalation, of which some queries take much longer than others.
         """
         query, retrievers = self._asked(text, None, vector)
-        known = retrievers.get(index)
+        known = self._known(retrievers, index)
         if known is not None and escalates(known[1].finder):
             return None
         return self._search_known(retrievers, query, index, k, None, PLAIN)
@@ -150,10 +150,16 @@ class Searching(Documents, VectorSearchMethods):
         options: SearchOptions,
     ) -> Hits | None:
         """Return the hits if the retriever is known and the collection is as it was then."""
+        known = self._known(retrievers, index)
+        if known is None or options is not PLAIN:
+            return None
+        return known[1].search_at(known[0], query, k, where)
+
+    def _known(self, retrievers: KeptRetrievers, index: str | None) -> tuple[int, Retriever] | None:
+        """Return a retriever that is kept, with the generation that it was loaded at."""
         if index is not None:
             check_text("The name of an index", index)
-        known = retrievers.get(index) if options is PLAIN else None
-        return None if known is None else known[1].search_at(known[0], query, k, where)
+        return retrievers.get(index)
 
     def _search_like(
         self, like: Like, index: str | None, k: int, where: Where | None, options: SearchOptions

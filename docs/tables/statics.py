@@ -127,8 +127,7 @@ def fused_table() -> str:
 
 
 def _escalated(seed: Mapping[str, Any]) -> str:
-    if (one := seed.get("escalated")) is None:
-        return "-"
+    one = seed["escalated"]
     return f"{100 * one['share']:.0f} %: {one['difference']:+.4f} ({one['p']:.2f})"
 
 

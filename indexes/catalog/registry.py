@@ -197,10 +197,11 @@ def another_index(
 
 def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Return what differs, as `depth is 100, not 9`; of combinations of two kinds, that alone."""
-    kinds = ("fuse", "cascade", "escalate")
-    has, given = ([one for one in kinds if one in some] for some in (stored, wanted))
-    if has != given:
-        return [f"it is of the kind {''.join(has)}, not {''.join(given)}"]
+    gone = [name for name in stored if name not in wanted]
+    new = [name for name in wanted if name not in stored]
+    # The definition of a combination begins with its kind, and all of one kind have the same names.
+    if "parts" in stored and gone and new:
+        return [f"it is of the kind {gone[0]}, not {new[0]}"]
     return [
         f"{name} is {_shown(stored, name)}, not {_shown(wanted, name)}"
         if not isinstance(stored.get(name), Mapping)

@@ -239,8 +239,8 @@ def _row(
     test_set: TestSet,
 ) -> Row:
     info = infos[system_run.run.name]
-    kinds = (("cascade", "cascaded"), (ESCALATE, ESCALATED), ("", "fused"))
-    combined = next(kind for option, kind in kinds if not option or option in info.options)
+    kinds = {"cascade": "cascaded", ESCALATE: ESCALATED}
+    combined = next((kind for option, kind in kinds.items() if option in info.options), "fused")
     structure, exact_quality = "", {}
     if kind_of(info.kind).has_structure:
         structure = f", {info.factory}"

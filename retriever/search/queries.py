@@ -210,11 +210,12 @@ def validate_queries(
     for position, content in enumerate(contents):
         if isinstance(content, Image | QueryVector):
             continue
+        if isinstance(content, str) and content.strip():
+            continue
         which = f"Query {position}" if ids is None else f"Query '{ids[position]}'"
         if not isinstance(content, str):
             raise InputError(f"{which} is {type(content).__name__}; expected text.")
         if ids is None and len(contents) == 1:
             which = "The query"
-        if not content.strip():
-            raise InputError(f"{which} is empty. Give some text to search for.")
+        raise InputError(f"{which} is empty. Give some text to search for.")
     return contents

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from retriever import __version__
@@ -14,6 +14,7 @@ from retriever.service.metrics import Observed
 from retriever.service.page import page_router
 from retriever.service.problems import DESCRIPTION, handle_problems
 from retriever.service.routes import operation, routers
+from retriever.service.routes.fields import check_parameters
 from retriever.service.security import Guarded
 from retriever.service.settings import ServiceSettings
 from retriever.service.state import ServiceState
@@ -53,7 +54,10 @@ def create_app(settings: ServiceSettings, *, alone: bool = False) -> FastAPI:
     )
     app.state.service = state
     handle_problems(app, state.folders)
-    for router in (*routers(state), operation.router(state), page_router(state)):
+    for router in routers(state):
+        app.include_router(router, dependencies=[Depends(check_parameters)])
+    # What watches a service, and the page, may add parameters.
+    for router in (operation.router(state), page_router(state)):
         app.include_router(router)
     # The last one added is the first to see a request.
     app.add_middleware(Guarded, settings=settings)

@@ -276,7 +276,7 @@ def test_invalid_searches_are_refused(library, collection):
     says = "No index 'flor' in .*library/. It has: floor."
     refused(UnknownNameError, says, search, "kitten", index="flor")
     library.build("axes", Axes())
-    says = "Say which index to search with -i .index.. .* has: floor, axes"
+    says = "Say which index to search with -i \\(index\\)\\. .* has: floor, axes"
     refused(InputError, says, search, "kitten")
     says = "has no index yet. Build one: retriever build"
     refused(InputError, says, collection.search, "kitten")

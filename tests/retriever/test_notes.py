@@ -428,7 +428,7 @@ def test_a_query_without_a_word_of_any_document_is_noted_by_bm25_and_its_fusions
 def test_without_a_name_the_fusion_answers_or_else_all_indexes(three):
     refused(
         InputError,
-        "Say which index to search with -i .index.. three/ has: floor, words",
+        r"Say which index to search with -i \(index\)\. three/ has: floor, words",
         three.search,
         "x",
     )

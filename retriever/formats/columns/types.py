@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -71,7 +72,7 @@ class ColumnTypes:
     have one. Space around a cell does not count.
     """
 
-    _columns: dict[str, _Column] = field(default_factory=dict)
+    _columns: dict[str, _Column] = field(default_factory=lambda: defaultdict(_Column))
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, str] | BadRecord]) -> ColumnTypes:
@@ -85,8 +86,6 @@ class ColumnTypes:
     def take(self, row: Mapping[str, str]) -> None:
         """Leave to each column the types that its cell in `row` has, too."""
         for name, cell in row.items():
-            if name not in self._columns:
-                self._columns[name] = _Column()
             self._columns[name].take(cell)
 
     @cached_property

@@ -18,7 +18,7 @@ from retriever.search.combinations.hybrid import Combination
 from retriever.search.finders import Finder
 from retriever.search.queries import Queries
 
-# Found on six collections: the first index and the second cannot be told apart then; see
+# Found on six collections: the first index and the second cannot be distinguished then; see
 # benchmarks/README.md.
 DEFAULT_MARGIN = 0.15
 
@@ -75,8 +75,8 @@ class EscalatedFinder(Combination):
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
         """Return the notes of the first, and of the second on the queries that it answered."""
         notes = list(self.parts[0].notes(queries))
-        places, some = queries.escalated.get(self.name, ([], None))
-        if some is not None and places:
+        places, some = queries.escalated.get(self.name, ([], queries))
+        if places:
             for place, more in zip(places, self.parts[1].notes(some), strict=True):
                 notes[place] = tuple(dict.fromkeys((*notes[place], *more)))
         return notes

@@ -204,3 +204,4 @@ def test_a_caller_who_must_not_wait_is_not_answered_by_an_escalation(library):
         library.search("north", index=index)
         found = library.search_if_unchanged("north", index=index)
         assert (found is None) == (index != "cheap")
+    refused(InputError, "The name of an index", library.search_if_unchanged, "x", index=["auto"])

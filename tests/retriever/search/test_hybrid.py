@@ -724,7 +724,10 @@ def test_the_command_line_refuses_in_the_same_words(folder, arguments, call):
         ("--method '' --lexical", "--method, --rrf-k and --depth need --fuse or"),
         (f"{RERANK} --method rrf", "Give either --fuse or --cascade, not both."),
         (f"{RERANK} --fuse floor", "Give either --fuse or --cascade, not both."),
-        (f"{FUSE} --lexical", "and --escalate combine existing indexes: omit other options."),
+        (
+            f"{FUSE} --lexical",
+            "--fuse, --cascade and --escalate combine existing indexes: omit other options.",
+        ),
         (f"{FUSE} --depth 0", "0 is not in the range x>=1."),
     ],
 )
