@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+import threading
 import time
 from contextlib import closing
 
@@ -96,22 +97,30 @@ def test_the_time_of_a_fit_counts_as_embedding(corpus, monkeypatch):
 
 
 def test_the_memory_of_a_fit_counts_as_that_of_building(corpus, monkeypatch):
-    fit, resident, samples = Rare.fitted, progress.resident, []
+    # Stated by the test: what other tests left is collected at any time, and lowers the real one.
+    fit, held, sampled = Rare.fitted, 7 << 20, threading.Semaphore(0)
+
+    def resident():
+        sampled.release()
+        return held
 
     def with_much_memory(self, texts):
-        held = np.ones(64 << 17)  # 64 MiB
-        before = len(samples)
-        while len(samples) < before + 2:  # a background thread samples every 20 ms
-            time.sleep(0.01)
-        return fit(self, texts) if held.any() else None
+        nonlocal held
+        held += 64 << 20
+        while sampled.acquire(blocking=False):
+            pass
+        for _ in range(2):  # the first may have read `held` before
+            assert sampled.acquire(timeout=60)
+        held -= 64 << 20
+        return fit(self, texts)
 
-    monkeypatch.setattr(progress, "resident", lambda: samples.append(resident()) or samples[-1])
+    monkeypatch.setattr(progress, "resident", resident)
 
     corpus.build("little", Rare(name="little"))
     monkeypatch.setattr(Rare, "fitted", with_much_memory)
     corpus.build("rare", Rare(name="much"))
-    little, much = (corpus.index_info(name).building_memory or 0 for name in ("little", "rare"))
-    assert much >= 48 << 20 > little
+    memory = [corpus.index_info(name).building_memory for name in ("little", "rare")]
+    assert memory == [None, 64 << 20]
 
 
 def test_a_build_reports_fitted_texts_and_progress(corpus):
