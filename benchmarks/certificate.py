@@ -67,14 +67,14 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
 def certificate(**facts: Any) -> dict[str, Any]:
     """Return where and when a figure was measured; `facts` say what, on which data, how often."""
     # Imported here, so that a process that only measures does not load the library.
-    from retriever.hardware import processor_name
+    from retriever.hardware import processor
 
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "clean": not _git("status", "--porcelain", "--", "retriever", "indexes", "benchmarks/*.py"),
         "python": platform.python_version(),
-        "processor": processor_name(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "versions": {name: metadata.version(name) for name in LIBRARIES},

@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.certificate import certificate, checksum, data_folder, repeated, save, summary
-from indexes.catalog.database import Catalog
+from indexes.catalog.sqlite.connections import Connections
 from retriever import Collection, Document, StaticEmbedder, read_queries
 from retriever.formats import read_documents
 
@@ -248,16 +248,16 @@ def _wait_for_a_writer(library: Collection) -> None:
 @contextmanager
 def _unsafe() -> Iterator[None]:
     """Disable fsync, for comparison only."""
-    connect = Catalog._connect
+    connect = Connections._connect
 
-    def connect_unsafely(catalog: Catalog) -> Any:
-        database = connect(catalog)
-        database.conn.execute("PRAGMA synchronous = OFF")
-        return database
+    def connect_unsafely(connections: Connections) -> Any:
+        opened = connect(connections)
+        opened.conn.execute("PRAGMA synchronous = OFF")
+        return opened
 
     with (
         patch.object(os, "fsync", lambda _: None),
-        patch.object(Catalog, "_connect", connect_unsafely),
+        patch.object(Connections, "_connect", connect_unsafely),
     ):
         yield
 

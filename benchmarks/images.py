@@ -25,7 +25,7 @@ from indexes.images import Image
 from retriever import ContextualEmbedder
 from retriever.embedders.contextual.images.pixels import Pixels
 from retriever.images.decode import decode
-from tests.support import clip
+from tests.support.models import clip
 
 COMMAND = "python -m benchmarks.images"
 IMAGES, ROUNDS = 24, 7

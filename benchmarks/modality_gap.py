@@ -19,7 +19,7 @@ from benchmarks.certificate import certificate, save
 from indexes.images import Image
 from retriever import ContextualEmbedder, Document
 from retriever.evaluation.measures import evaluate, means
-from tests.support import clip
+from tests.support.models import clip
 
 COMMAND = "python -m benchmarks.modality_gap"
 SEEDS, K = (0, 1, 2), 50

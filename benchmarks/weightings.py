@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.certificate import RESULTS, certificate, checksum, save
 from benchmarks.quality import CRANFIELD, SCIFACT, Data
-from indexes.catalog.passages import passage_text
+from indexes.catalog.document_rows import passage_text
 from indexes.document import Document
 from retriever import StaticEmbedder, read_qrels, read_queries
 from retriever.evaluation.measures import evaluate, means

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from indexes.catalog.commits import noted_commit
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
 from indexes.catalog.filtering import check_passages, indexed_fields
 from indexes.catalog.images import FOLDER as IMAGES
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry, gaps
+from indexes.catalog.sqlite.commits import noted_commit
+from indexes.catalog.sqlite.database import Catalog
 from indexes.document import Document
 from indexes.errors import DamageError, check_text
 from indexes.neighbors import Matrix

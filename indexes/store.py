@@ -10,11 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.commits import noted_commit
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.filtering import indexed_fields
-from indexes.catalog.filters import Filter
-from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
+from indexes.catalog.filters.conditions import Filter
 from indexes.catalog.records import (
     COMBINED,
     LEXICAL,
@@ -24,6 +22,8 @@ from indexes.catalog.records import (
     kind_of,
 )
 from indexes.catalog.registry import another_index
+from indexes.catalog.sqlite.commits import noted_commit
+from indexes.catalog.sqlite.opening import UNFINISHED, create_catalog, open_catalog
 from indexes.errors import CollectionError, DamageError, InputError, NextStep, check_text, shown
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.sources import KnownSources, Source, keep_readings

@@ -19,7 +19,7 @@ from retriever.indexing.builds import (
     WordOptions,
 )
 from retriever.indexing.embedder_pool import EmbedderPool
-from retriever.indexing.info import RRF
+from retriever.indexing.inspection import RRF
 from retriever.indexing.workers import executor_of
 from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker

@@ -30,7 +30,8 @@ from retriever.embedders.contextual.autoselect import RuntimeChoice
 from retriever.exchange.api import ExchangeMethods
 from retriever.indexing.builder import IndexBuilder
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
-from retriever.indexing.info import CollectionInfo, IndexInfo, collection_info, index_info
+from retriever.indexing.info import CollectionInfo, IndexInfo
+from retriever.indexing.inspection import collection_info, index_info
 from retriever.indexing.reranker_pool import RerankerPool, reranker_problems
 from retriever.notebooks import progress_shown
 from retriever.searching import Searching

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.field_names import check_readings, field_path
-from indexes.catalog.filters import AllOf, Exists, Filter
+from indexes.catalog.filters.conditions import AllOf, Exists, Filter
+from indexes.catalog.filters.field_names import check_readings, field_path
 from indexes.catalog.origins import NO_SOURCE
 from indexes.document import Document
 from indexes.errors import (

@@ -16,6 +16,26 @@ HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 COMPUTING = re.compile(r"avx|amx|fma|f16c|sse4|asimd|sve|sme|bf16|i8mm")
 
 
+# Of these, what decides the speed of products, from the fastest: features, and their usual name.
+FASTEST = (
+    ("amx_int8", "AMX"),
+    ("avx512_vnni", "AVX-512 VNNI"),
+    ("avx512f", "AVX-512"),
+    ("avx_vnni", "AVX2 VNNI"),
+    ("avx2", "AVX2"),
+    ("i8mm", "I8MM"),
+    ("asimddp", "Neon dot product"),
+    ("asimd", "Neon"),
+)
+
+
+def processor() -> str:
+    """Return the name of the processor, and the fastest of its instructions for products."""
+    features = processor_features()
+    fastest = next((name for feature, name in FASTEST if feature in features), "")
+    return ", ".join(filter(None, (processor_name(), fastest)))
+
+
 def processor_name() -> str:
     """Return the name of the processor."""
     try:

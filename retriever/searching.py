@@ -24,7 +24,7 @@ from retriever.documents import Documents
 from retriever.exchange.searching import VectorSearchMethods
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES
-from retriever.indexing.info import ESCALATE, IMAGES
+from retriever.indexing.inspection import ESCALATE, IMAGES
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool
 from retriever.search.combinations.escalation import EscalatedFinder, escalates
 from retriever.search.combinations.hybrid import combined_finder

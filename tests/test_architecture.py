@@ -309,7 +309,7 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
         # The default device, and loading a model.
         "sentence_transformers": ["retriever/embedders", "retriever/embedders/contextual"],
         # Collections, and databases of others.
-        "sqlite3": ["indexes/catalog", "retriever/formats/tables"],
+        "sqlite3": ["indexes/catalog/sqlite", "retriever/formats/tables"],
         # Tokenizers are read in two ways, and trained.
         "tokenizers": [
             "retriever/embedders/contextual",

@@ -14,7 +14,7 @@ from benchmarks.distillation.lab import Lab, best
 from retriever import Collection
 from retriever.embedders.base import Matrix, unit
 from retriever.evaluation.significance import differences
-from retriever.indexing.info import CONVEX, MINMAX
+from retriever.indexing.inspection import CONVEX, MINMAX
 from retriever.search.combinations.escalation import DEFAULT_MARGIN
 from retriever.search.combinations.fusion import DEPTH, Fusion
 

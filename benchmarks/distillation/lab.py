@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.distillation.tasks import Remembering, Task
-from indexes.catalog.passages import whole_text
+from indexes.catalog.document_rows import whole_text
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.static.token_table import TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer

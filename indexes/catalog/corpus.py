@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from indexes.catalog.database import CHOSEN, Row
-from indexes.catalog.filter_sql import any_document
+from indexes.catalog.document_rows import DOCUMENT, check_text, document_of
 from indexes.catalog.filtering import (
     checked_condition,
     checked_rows,
     fields_in,
     indexed_fields,
 )
-from indexes.catalog.filters import AnyOf, Filter
-from indexes.catalog.passages import DOCUMENT, Passages, check_text, document_of
+from indexes.catalog.filters.conditions import AnyOf, Filter
+from indexes.catalog.filters.sql import any_document
+from indexes.catalog.passages import Passages
+from indexes.catalog.sqlite.database import CHOSEN, Row
 from indexes.document import Document
 from indexes.neighbors import Keys
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import CHOSEN, Catalog, Row
+from indexes.catalog.document_rows import check_document
 from indexes.catalog.filtering import checked_rows
-from indexes.catalog.passages import check_document
+from indexes.catalog.sqlite.database import CHOSEN, Catalog, Row
 from indexes.neighbors import Keys
 
 AT_ONCE = 1_000

@@ -6,10 +6,10 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from indexes.catalog.database import Catalog, Row
-from indexes.catalog.filter_sql import condition
-from indexes.catalog.filters import Filter, fields_of
-from indexes.catalog.passages import check_document
+from indexes.catalog.document_rows import check_document
+from indexes.catalog.filters.conditions import Filter, fields_of
+from indexes.catalog.filters.sql import condition
+from indexes.catalog.sqlite.database import Catalog, Row
 
 PAGE = 500
 # Fields that are nested deeper are not proposed as similar names.

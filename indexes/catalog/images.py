@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from indexes.catalog.database import CHOSEN, Catalog, Row
+from indexes.catalog.sqlite.database import CHOSEN, Catalog, Row
 from indexes.checksums import image_row_checksum
 from indexes.images import Image
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from indexes.catalog.database import CHOSEN, Catalog, Row
+from indexes.catalog.sqlite.database import CHOSEN, Catalog, Row
 from indexes.checksums import members_row_checksum
 from indexes.neighbors import Keys
 

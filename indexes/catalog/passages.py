@@ -11,11 +11,18 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from indexes.catalog.database import CHOSEN, Catalog, Row
+from indexes.catalog.document_rows import (
+    DOCUMENT,
+    check_document,
+    check_text,
+    document_of,
+    passage_text,
+)
 from indexes.catalog.images import NO_TEXT, Images
 from indexes.catalog.origins import Origins
+from indexes.catalog.sqlite.database import CHOSEN, Catalog, Row
 from indexes.catalog.stale import StalePassages, merged
-from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
+from indexes.checksums import are_intact_hits, is_intact_passage
 from indexes.document import Document
 from indexes.images import Image
 from indexes.neighbors import NO_KEY, Keys
@@ -27,9 +34,6 @@ BATCH_CHARACTERS = 8_000_000
 # Of up to this many passages, the usual answer to a query, the keys are parameters of a statement,
 # one for each number of them; of more, they are one parameter in JSON.
 KEYS_BY_NAME = 32
-
-# Columns of a document with its text.
-DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
 
 # What a passage has to embed: a text, or the image of its document.
 Content = str | Image
@@ -393,34 +397,6 @@ class Passages:
         return self._catalog.execute(f"DELETE FROM passages WHERE document IN {CHOSEN}", [chosen])
 
 
-def passage_text(title: str, text: str, start: int, end: int) -> str:
-    """Return what is embedded for the characters `start` to `end`: title, a space, text.
-
-    This is BEIR's convention, which published scores follow.
-    """
-    stretch = text if start == 0 and end == len(text) else text[start:end]
-    return f"{title} {stretch}" if title else stretch
-
-
-def whole_text(document: Document) -> str:
-    """Return what is embedded for all of a document's text."""
-    return passage_text(document.title, document.text, 0, len(document.text))
-
-
-def check_text(catalog: Catalog, row: Sequence[object]) -> None:
-    """Check a row of `DOCUMENT`: the document's own, and its text."""
-    check_document(catalog, row)
-    _, doc_id, checksum, _, _, title, text = row
-    if text_checksum(str(title), str(text)) != checksum:
-        raise catalog.damage(f"the text of document {doc_id!r} is not what was added")
-
-
-def check_document(catalog: Catalog, row: Sequence[object]) -> None:
-    """Check a document's row (without its text)."""
-    if not is_intact_document(row[:5]):
-        raise catalog.damage(f"the row of document {row[0]} is not what was committed")
-
-
 _WANTED = "FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value"
 _FOUND = f"""
     SELECT passages.key, passages.document, start, stop, passages.seal, {DOCUMENT}
@@ -434,12 +410,6 @@ def _found_by_name(count: int) -> str:
     """Return `_FOUND` for `count` keys, each a parameter: SQLite then need not read JSON."""
     rows = ", ".join(["(?)"] * count)
     return f"WITH wanted (value) AS (VALUES {rows}) {_FOUND.format('wanted')}"
-
-
-def document_of(row: Sequence[object], image: Image | None) -> Document:
-    """Return a row of `DOCUMENT` as a document, with its image."""
-    _, doc_id, _, metadata, _, title, text = row
-    return Document.stored(str(doc_id), str(text), str(title), str(metadata), image)
 
 
 def _fitting(lengths: Iterable[int]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.database import Row
+from indexes.catalog.sqlite.database import Row
 from indexes.errors import DamageError, NextStep
 from indexes.neighbors import COSINE, SIMILARITIES
 from indexes.storage.files import NO_FILE, FileDigest, read_verified

@@ -9,8 +9,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.database import Catalog
 from indexes.catalog.records import EmbeddingRow, Fitted, IndexRow, NewEmbedding, ShardRow
+from indexes.catalog.sqlite.database import Catalog
 from indexes.errors import DamageError, InputError, MismatchError, NextStep, unknown_name
 
 _EMBEDDINGS = """

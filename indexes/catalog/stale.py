@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexes.catalog.database import CHOSEN, Catalog, Row
+from indexes.catalog.sqlite.database import CHOSEN, Catalog, Row
 from indexes.neighbors import Keys
 
 # Holder, and an interval of keys that it covers: the first one, and the one after the last.

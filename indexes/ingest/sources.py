@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexes.catalog.database import Catalog
 from indexes.catalog.origins import NO_SOURCE, Origins
+from indexes.catalog.sqlite.database import Catalog
 from indexes.document import Document
 from indexes.errors import BadRecord, shown
 from indexes.neighbors import Keys

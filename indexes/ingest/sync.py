@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
 from indexes.catalog.origins import outside
+from indexes.catalog.sqlite.database import Catalog
 from indexes.errors import BadRecord, EmptySourceError, shown
 from indexes.ingest.batches import KEPT_BAD_RECORDS, IngestBatches
 from indexes.ingest.sources import KnownSources, Owners, Source, keep_readings

@@ -13,10 +13,10 @@ from typing import cast
 import numpy as np
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import CHOSEN, Catalog
-from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.filters.sql import values_of
 from indexes.catalog.images import NO_TEXT, ImageRow
+from indexes.catalog.sqlite.database import CHOSEN, Catalog
 from indexes.checksums import document_row_checksum, passage_row_checksum
 from indexes.document import Document
 from indexes.errors import BadRecord, InputError

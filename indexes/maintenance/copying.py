@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from indexes.catalog.commits import note_commit
 from indexes.catalog.images import Images
+from indexes.catalog.sqlite.commits import note_commit
 from indexes.errors import CollectionError, DamageError
 from indexes.progress import Progress
 from indexes.reader import CATALOG, Reader

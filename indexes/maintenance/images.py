@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from indexes.catalog.database import Catalog
 from indexes.catalog.images import NO_TEXT, Images
+from indexes.catalog.sqlite.database import Catalog
 from indexes.errors import DamageError, InputError
 from indexes.images import Image
 from indexes.ingest.image_files import copy_image

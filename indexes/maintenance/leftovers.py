@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from indexes.catalog.commits import SUFFIX
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
 from indexes.catalog.images import FOLDER as IMAGES
 from indexes.catalog.images import Images
 from indexes.catalog.registry import Registry
+from indexes.catalog.sqlite.commits import SUFFIX
+from indexes.catalog.sqlite.database import Catalog
 from indexes.errors import DamageError, first_of
 from indexes.pipeline.adoption import finished_shards
 from indexes.reader import FOLDERS

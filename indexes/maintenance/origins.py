@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog, Row
+from indexes.catalog.sqlite.database import Catalog, Row
 from indexes.errors import DamageError, pluralize
 
 # The cure of a damaged row of members.

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from indexes.catalog.field_names import field_name
 from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.filters.field_names import field_name
 from indexes.catalog.records import LEXICAL, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import pluralize
 from indexes.ingest.upsert import index_all_values

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
 from indexes.catalog.descriptions import Descriptions
-from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.filters.sql import values_of
 from indexes.catalog.images import NO_TEXT
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry, gaps
+from indexes.catalog.sqlite.database import Catalog
 from indexes.checksums import is_intact_document, is_intact_passage, text_checksum
 from indexes.errors import DamageError, EngineError, pluralize
 from indexes.lexical import bm25

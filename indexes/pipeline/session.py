@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
 from indexes.catalog.passages import Passage
 from indexes.catalog.records import IndexRow
 from indexes.catalog.registry import Registry, gaps
+from indexes.catalog.sqlite.database import Catalog
 from indexes.catalog.stale import StaleKeys
 from indexes.errors import DamageError
 from indexes.neighbors import Keys

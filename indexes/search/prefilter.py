@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.neighbors import Keys, is_among
 from indexes.vectors.blocks import Block, count_live, rows_of
 from indexes.vectors.engine import Mask, VectorIndex

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from sys import getsizeof
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
 from indexes.catalog.passages import FoundPassage
+from indexes.catalog.sqlite.database import Catalog
 
 # What is kept at most; a document beyond a part of it is not kept at all.
 KEPT_BYTES = 16 << 20

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.catalog.registry import Registry, gaps
+from indexes.catalog.sqlite.database import Catalog
 from indexes.lexical.bm25 import LexicalIndex, Terms
 from indexes.lexical.bm25 import load as load_lexical
 from indexes.lexical.options import LexicalOptions

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.catalog.passages import FoundPassage
 from indexes.errors import MismatchError
 from indexes.lexical.bm25 import Terms

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.neighbors import Keys, Matrix, Neighbors
 from indexes.vectors.blocks import Block
 from indexes.vectors.nodes import Nodes

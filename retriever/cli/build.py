@@ -183,7 +183,7 @@ def build(
     """
     from indexes.errors import FailedTextsError, pluralize
     from retriever.collection import Collection
-    from retriever.indexing.info import index_notes
+    from retriever.indexing.notes import index_notes
     from retriever.records import build_record
 
     escalation = Escalation(cheap, expensive, margin)

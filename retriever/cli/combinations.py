@@ -81,7 +81,7 @@ class Combination:
 
     def build(self, collection: Collection, name: str) -> BuildReport:
         """Name the combination."""
-        from retriever.indexing.info import RRF
+        from retriever.indexing.inspection import RRF
         from retriever.search.combinations.fusion import DEPTH, RRF_K
 
         if self.escalation:

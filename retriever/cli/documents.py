@@ -81,7 +81,7 @@ def add(
     Work is committed every few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
-    from indexes.catalog.field_names import field_path
+    from indexes.catalog.filters.field_names import field_path
     from indexes.store import is_free
     from retriever.collection import Collection
     from retriever.formats import Reading, check_source

@@ -55,7 +55,7 @@ def list_documents(
 
 def _listers(names: Sequence[str]) -> dict[str, Callable[[Document], None]]:
     """Return what prints a document, by format."""
-    from indexes.catalog.field_names import field_path, value_at
+    from indexes.catalog.filters.field_names import field_path, value_at
     from retriever.report.terminal.escape import one_line
 
     paths = {name: field_path(name) for name in names}

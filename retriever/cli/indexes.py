@@ -17,7 +17,7 @@ def info(library: Path, as_json: bool) -> None:
     """Show the documents and indexes of the collection LIBRARY, with sizes and times."""
     from indexes.errors import shown
     from retriever.collection import Collection
-    from retriever.indexing.info import fitting_notes, recall_notes
+    from retriever.indexing.notes import fitting_notes, recall_notes
     from retriever.records import info_record
 
     with Collection.open(library) as collection:

@@ -42,7 +42,8 @@ from retriever.evaluation.shared_words import SharedWords, excerpt
 from retriever.evaluation.verdict import verdict_of
 from retriever.formats.vectors.reading import VectorSource
 from retriever.indexing.builder import DEFAULT_LANGUAGE
-from retriever.indexing.info import CONTEXTUAL_FAMILIES, ESCALATE, IndexInfo, with_parts
+from retriever.indexing.info import CONTEXTUAL_FAMILIES, IndexInfo
+from retriever.indexing.inspection import ESCALATE, with_parts
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.notebooks import progress_or
 from retriever.search.combinations.fusion import DEPTH

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from indexes.images import Image
 from retriever.collection import Collection
 from retriever.evaluation.results import Cost
-from retriever.indexing.info import IndexInfo, with_parts
+from retriever.indexing.info import IndexInfo
+from retriever.indexing.inspection import with_parts
 from retriever.search.queries import Query
 
 TIMEOUT_SECONDS = 300.0

@@ -17,9 +17,10 @@ from indexes.lexical.options import LexicalOptions
 from indexes.threads import cores
 from retriever.advice import shell_command
 from retriever.collection import Collection
-from retriever.hardware import processor_name
+from retriever.hardware import processor
 from retriever.indexing.embedder_pool import shown_spec
-from retriever.indexing.info import ESCALATE, MARGIN, IndexInfo
+from retriever.indexing.info import IndexInfo
+from retriever.indexing.inspection import ESCALATE, MARGIN
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.search.queries import Query
 
@@ -47,7 +48,7 @@ def collect_environment(
         ),
         "judgments checksum": _checksum(qrels) if qrels else "none",
         "seed": str(seed),
-        "machine": f"{processor_name()}, {platform.machine()}, {cores()} cores",
+        "machine": f"{processor()}, {platform.machine()}, {cores()} cores",
         "system": platform.system(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in LIBRARIES},

@@ -12,7 +12,8 @@ from retriever.evaluation import significance
 from retriever.evaluation.inputs import RunHits
 from retriever.evaluation.verdict import NO, UNDECIDED, YES, Verdict
 from retriever.formatting import first_names
-from retriever.indexing.info import IndexInfo, index_notes
+from retriever.indexing.info import IndexInfo
+from retriever.indexing.notes import index_notes
 from retriever.search.results import Run
 
 # With a share of judged hits that is so much lower than another's, a system is hard to compare.

@@ -8,7 +8,8 @@ from typing import Any
 
 from indexes.errors import InputError
 from retriever.collection import Collection
-from retriever.indexing.info import IndexInfo, cascade_info
+from retriever.indexing.info import IndexInfo
+from retriever.indexing.inspection import cascade_info
 from retriever.indexing.reranker_pool import RERANKER, reranker_record
 from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.combinations.fusion import cascade_definition

@@ -16,7 +16,7 @@ from retriever.evaluation.inputs import GivenQrels
 from retriever.evaluation.measures import canonical, evaluate, means, trec_order
 from retriever.evaluation.measures import drop_self as without_self
 from retriever.formatting import first_names
-from retriever.indexing.info import CONVEX, RRF
+from retriever.indexing.inspection import CONVEX, RRF
 from retriever.search.combinations.fusion import DEPTH, RRF_K, Fusion
 from retriever.search.combinations.hybrid import FusedFinder
 from retriever.search.queries import Query, query_text

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.field_names import field_path
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
+from indexes.catalog.filters.field_names import field_path
 from indexes.errors import InputError
 from indexes.neighbors import COSINE
 from indexes.progress import Progress
@@ -30,7 +30,7 @@ from retriever.formats.vectors.writing import (
     parquet_rows,
     parts,
 )
-from retriever.indexing.info import missing_note
+from retriever.indexing.notes import missing_note
 from retriever.search.filter_notes import field_notes
 
 PAGE = 256

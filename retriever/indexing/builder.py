@@ -37,12 +37,8 @@ from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.embedding_source import EmbeddingSource
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.importing import import_vectors
-from retriever.indexing.info import (
-    CONVEX,
-    asked_of,
-    recall_notes,
-    recall_of,
-)
+from retriever.indexing.inspection import CONVEX, asked_of, recall_of
+from retriever.indexing.notes import recall_notes
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
 

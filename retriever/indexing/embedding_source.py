@@ -36,7 +36,7 @@ from retriever.embedders.base import (
     similarity_of,
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
-from retriever.indexing.info import CHOSEN, IMAGES, UNREACHABLE
+from retriever.indexing.inspection import CHOSEN, IMAGES, UNREACHABLE
 from retriever.indexing.workers import DocumentEncoder, WorkerEmbedder, fitted, passages_of_task
 
 

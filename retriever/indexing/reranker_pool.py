@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.passages import whole_text
+from indexes.catalog.document_rows import whole_text
 from indexes.catalog.records import IndexRow
 from indexes.document import Document
 from indexes.errors import DamageError, InputError, MismatchError, ModelNotAvailableError, pluralize

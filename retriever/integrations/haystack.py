@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from indexes.catalog.field_names import quote
+from indexes.catalog.filters.field_names import quote
 from indexes.document import Document as OurDocument
 from indexes.errors import InputError
 from retriever.collection import Collection

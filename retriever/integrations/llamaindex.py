@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from indexes.catalog.field_names import as_name
+from indexes.catalog.filters.field_names import as_name
 from indexes.document import Document
 from indexes.errors import InputError
 from retriever.collection import Collection

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from indexes.catalog.passages import whole_text
+from indexes.catalog.document_rows import whole_text
 from indexes.document import Document
 from indexes.errors import InputError, pluralize
 from retriever.collection import Collection

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.errors import InputError
 from indexes.neighbors import COSINE, NO_KEY, Neighbors, nothing
 from indexes.search.snapshot import Snapshot

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from indexes.catalog.field_names import Fits, Path, check_readings, field_name
-from indexes.catalog.filters import (
+from indexes.catalog.filters.conditions import (
     AllOf,
     AnyOf,
     Exists,
@@ -15,6 +14,7 @@ from indexes.catalog.filters import (
     Not,
     OneOf,
 )
+from indexes.catalog.filters.field_names import Fits, Path, check_readings, field_name
 from indexes.errors import InputError
 
 Condition = FieldCondition | OneOf | Exists

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.errors import MismatchError
 from indexes.images import Image
 from indexes.lexical.bm25 import READING
@@ -30,7 +30,7 @@ from retriever.embedders.base import (
     modalities_of,
 )
 from retriever.indexing.fingerprints import check_query_embedder
-from retriever.indexing.info import missing_note
+from retriever.indexing.notes import missing_note
 from retriever.search.matching import required
 from retriever.search.options import ALL, ANY, PHRASE
 from retriever.search.queries import Queries, Query, query_text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError, pluralize
 from indexes.images import Image

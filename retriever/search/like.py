@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.catalog.passages import whole_text
+from indexes.catalog.document_rows import whole_text
 from indexes.errors import InputError
 from indexes.lexical.bm25 import LexicalIndex, Terms, tokens_of
 from indexes.lexical.options import LexicalOptions

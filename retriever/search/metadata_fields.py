@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.catalog.field_names import Path, field_name, quote
+from indexes.catalog.filters.field_names import Path, field_name, quote
 
 NUMBER, BOOLEAN, DATE, TEXT = "number", "boolean", "date", "text"
 Value = str | int | float | bool

@@ -11,14 +11,14 @@ from functools import cached_property
 
 from indexes import threads
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.field_names import dotted_fields
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
+from indexes.catalog.filters.field_names import dotted_fields
 from indexes.errors import InputError, pluralize
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from retriever.embedders.base import IMAGE
-from retriever.indexing.info import lost_notes
+from retriever.indexing.notes import lost_notes
 from retriever.search.combinations.hybrid import part_with_vectors
 from retriever.search.diversity import diverse
 from retriever.search.filter_notes import filter_notes

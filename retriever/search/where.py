@@ -6,8 +6,7 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from indexes.catalog.field_names import field_path
-from indexes.catalog.filters import (
+from indexes.catalog.filters.conditions import (
     COMPARISONS,
     MOST_LEVELS,
     AllOf,
@@ -20,6 +19,7 @@ from indexes.catalog.filters import (
     refused,
     too_deep,
 )
+from indexes.catalog.filters.field_names import field_path
 from indexes.errors import InputError
 
 # A mapping for `parse_filter`, or a text for `where_parser.parse_where`.

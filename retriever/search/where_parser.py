@@ -26,7 +26,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.catalog.field_names import (
+from indexes.catalog.filters.conditions import MOST_LEVELS, Filter, Scalar, too_deep
+from indexes.catalog.filters.field_names import (
     BARE,
     KEYWORDS,
     QUOTED,
@@ -35,7 +36,6 @@ from indexes.catalog.field_names import (
     quote,
     unquoted,
 )
-from indexes.catalog.filters import MOST_LEVELS, Filter, Scalar, too_deep
 from indexes.errors import InputError
 from retriever.search.where import OPERATORS, Where, parse_filter
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.catalog.field_names import field_path, value_at
+from indexes.catalog.filters.field_names import field_path, value_at
 from retriever.collection import Collection
 from retriever.records import Record, hit_records
 from retriever.report.terminal.best_sentences import MOST_CHARACTERS, best_sentences, matches

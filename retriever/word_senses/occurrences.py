@@ -24,7 +24,7 @@ from indexes.text.entry_spans import entry_spans
 from indexes.text.words import fold_with_origins, is_boundary, visible_span, word_spans
 from retriever.advice import shell_command
 from retriever.embedders.base import check_texts
-from retriever.indexing.info import missing_note
+from retriever.indexing.notes import missing_note
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.results import OccurrenceCounts
 

@@ -16,8 +16,8 @@ import pytest
 from indexes.errors import FileNote
 from retriever import Collection
 from tests.support.commands import invoke, objects, succeed
-from tests.support.files import pdf
-from tests.support.tables import write_csv, write_jsonl, write_sqlite, write_xlsx
+from tests.support.sources.documents import pdf
+from tests.support.sources.tables import write_csv, write_jsonl, write_sqlite, write_xlsx
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 MODELS = {"contextual:all-MiniLM-L6-v2": "hashing", "static:glove-6b-50d": "hashing"}
@@ -148,7 +148,7 @@ def test_settings(library):
 
 @pytest.mark.model
 def test_images():
-    from tests.support.clip import digits_clip, unseen
+    from tests.support.models.clip import digits_clip, unseen
 
     pictures, _ = unseen(9)
     Path("Pictures").mkdir()
@@ -163,7 +163,7 @@ def test_images():
 
 @pytest.mark.model
 def test_rerankers(library):
-    from tests.support.rerankers import cross_encoder
+    from tests.support.models.rerankers import cross_encoder
 
     model = cross_encoder(Path("model"))
     # ViLBERT and late interaction need other models: see tests/retriever/rerankers/.
@@ -179,7 +179,7 @@ def test_rerankers(library):
 
 @pytest.mark.model
 def test_sparse_vectors(library):
-    from tests.support.sparse import splade
+    from tests.support.models.sparse import splade
 
     run("sparse.md", MODEL=splade(Path("model")))
 

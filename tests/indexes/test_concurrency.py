@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from indexes.catalog import database as catalog
-from indexes.catalog import opening
+from indexes.catalog.sqlite import connections, database, opening
 from indexes.errors import CollectionError, LockedError, RetrieverError, UnknownNameError
 from indexes.lexical import deleted as deleted_passages
 from indexes.storage.files import writer_lock
@@ -272,7 +271,8 @@ def test_four_threads_read_only_committed_states_while_another_writes(collection
 
 def test_a_long_snapshot_sees_one_state_while_a_writer_compacts(tmp_path, monkeypatch):
     # It need not wait until nobody reads any more: that wait would not end.
-    monkeypatch.setattr(catalog, "BUSY_MILLISECONDS", 10**9)
+    monkeypatch.setattr(connections, "BUSY_MILLISECONDS", 10**9)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 10**9)
     with Collection.create(tmp_path / "c") as collection:
         StateWriter(collection).start()
         query = EMBEDDER.encode_queries(["wind common"])

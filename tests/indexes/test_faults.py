@@ -16,7 +16,9 @@ import pytest
 
 from indexes.errors import LockedError
 from retriever import Collection, Document
-from tests.support import faults, faults_disk, faults_sqlite
+from tests.support.faults import disk as faults_disk
+from tests.support.faults import runner as faults
+from tests.support.faults import sqlite_steps as faults_sqlite
 from tests.support.toy import Axes, refused
 
 ROOT = Path(__file__).parents[2]
@@ -61,13 +63,14 @@ def modes_of(operation):
 @pytest.mark.parametrize("operation", [name for name in faults.OPERATIONS if modes_of(name)])
 def test_a_fault_at_any_step_leaves_the_state_before_or_after(operation):
     modes = modes_of(operation)
-    command = [sys.executable, "-m", "tests.support.faults", operation, ",".join(modes)]
+    run = ["python", "-m", "tests.support.faults.runner", operation]
+    command = [sys.executable, *run[1:], ",".join(modes)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     failed = [
         f"{' '.join(failure['what'])}: {failure['wrong']}\n"
-        f"    again: python -m tests.support.faults {operation} {failure['mode']} {failure['step']}"
+        f"    again: {' '.join(run)} {failure['mode']} {failure['step']}"
         for failure in report["failures"]
     ]
     assert not failed, "\n".join([f"{len(failed)} of {report['ran']}:", *failed])

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 
 from indexes.errors import FailedTextsError, InputError
 from retriever import Collection, Document, HashingEmbedder, Words
-from tests.support.bm25 import Oracle
-from tests.support.pictures import BLUE, RED, picture
+from tests.support.models.pictures import BLUE, RED, picture
+from tests.support.oracles.bm25 import Oracle
 from tests.support.toy import lacks, refused
 
 MEMORY = "/dev/shm"

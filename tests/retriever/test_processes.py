@@ -16,8 +16,8 @@ import pytest
 from indexes.errors import CollectionError, InputError
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders import ContextualEmbedder, StaticEmbedder
-from tests.support.families import WORDS, save
 from tests.support.fresh import ended, fork, printed_by, start_fork
+from tests.support.models.families import WORDS, save
 from tests.support.toy import Axes, build_axes, pairs, refused
 
 # A child that waits forever is ended, and fails.

@@ -18,7 +18,7 @@ from retriever.datasets.demo import prepare
 from retriever.embedders import StaticEmbedder
 from retriever.embedders.devices import computes_bfloat16
 from retriever.report.terminal.contrasts import contrast_lines
-from tests.support.trec import write_without_ties
+from tests.support.oracles.trec import write_without_ties
 
 # Half the time of single precision, at a loss within the tolerance; many times as long where the
 # processor has no instructions for it.

@@ -6,7 +6,7 @@ FAISS passes it in `test_engine_contract.py`, Milvus in `test_milvus.py`.
 import numpy as np
 import pytest
 
-from indexes.catalog.filters import AllOf, AnyOf, Exists, FieldCondition, Not, OneOf
+from indexes.catalog.filters.conditions import AllOf, AnyOf, Exists, FieldCondition, Not, OneOf
 from indexes.errors import InputError
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, NO_KEY
 from indexes.vectors import exact

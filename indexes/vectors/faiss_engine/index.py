@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import (
     NO_KEY,

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexes.catalog.filter_sql import NUMBER, stored
-from indexes.catalog.filters import (
+from indexes.catalog.filters.conditions import (
     AllOf,
     AnyOf,
     Exists,
@@ -18,6 +17,7 @@ from indexes.catalog.filters import (
     Not,
     OneOf,
 )
+from indexes.catalog.filters.sql import NUMBER, stored
 from indexes.vectors.remote.fields import (
     ALL,
     HIGHEST,

@@ -18,9 +18,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from indexes.catalog.field_names import Path
-from indexes.catalog.filter_sql import BOOLEAN, NULL, NUMBER, OTHER, SEVERAL, TEXT, values_of
 from indexes.catalog.filtering import DEEPEST_NAMED, fields_in
+from indexes.catalog.filters.field_names import Path
+from indexes.catalog.filters.sql import BOOLEAN, NULL, NUMBER, OTHER, SEVERAL, TEXT, values_of
 
 Value = float | str
 Row = Mapping[str, Value | list[Value]]

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.errors import DamageError, FilterNotSeenError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, is_among, nothing, validate_k
 from indexes.storage.files import repair_step

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.passages import whole_text
+from indexes.catalog.document_rows import whole_text
 from indexes.document import Document
 from indexes.errors import pluralize
 from retriever.document_queries.drawing import SPARE, Drawn, in_rounds, queries_by_kind

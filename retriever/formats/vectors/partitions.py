@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from indexes.catalog.field_names import field_path, value_at
+from indexes.catalog.filters.field_names import field_path, value_at
 from indexes.document import Document
 from indexes.errors import InputError
 from indexes.vectors.rows import PassageRows

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from indexes.catalog.field_names import field_path, value_at
+from indexes.catalog.filters.field_names import field_path, value_at
 from retriever.formatting import WIDTH, beginning, join_names
 from retriever.report.answers import found_by
 from retriever.report.terminal.escape import one_line

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.errors import InputError
 from indexes.neighbors import Keys, Neighbors, nothing
 from indexes.search.snapshot import Snapshot
-from retriever.indexing.info import CONVEX, ESCALATE, MARGIN, MINMAX
+from retriever.indexing.inspection import CONVEX, ESCALATE, MARGIN, MINMAX
 from retriever.search.combinations.fusion import is_number
 from retriever.search.combinations.hybrid import Combination
 from retriever.search.finders import Finder

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import InputError, did_you_mean, pluralize
-from retriever.indexing.info import CONVEX, MINMAX, RRF
+from retriever.indexing.inspection import CONVEX, MINMAX, RRF
 
 METHODS = (RRF, MINMAX, CONVEX)
 RRF_K = 60

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.filters import Filter
+from indexes.catalog.filters.conditions import Filter
 from indexes.errors import MismatchError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import is_sparse
-from retriever.indexing.info import CONVEX
+from retriever.indexing.inspection import CONVEX
 from retriever.search.combinations.fusion import Fusion
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.queries import Queries

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexes.catalog.filters import Filter
-from indexes.catalog.passages import FoundPassage, whole_text
+from indexes.catalog.document_rows import whole_text
+from indexes.catalog.filters.conditions import Filter
+from indexes.catalog.passages import FoundPassage
 from indexes.errors import MismatchError
 from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.snapshot import Snapshot

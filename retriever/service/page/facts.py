@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from indexes.catalog.records import kind_of
 from retriever.collection import Collection
 from retriever.indexing.builder import DEFAULT_LANGUAGE
-from retriever.indexing.info import CollectionInfo, IndexInfo, index_notes
+from retriever.indexing.info import CollectionInfo, IndexInfo
+from retriever.indexing.notes import index_notes
 from retriever.search.metadata_fields import MetadataField
 
 Made = TypeVar("Made")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from indexes.catalog.field_names import field_name, field_path
+from indexes.catalog.filters.field_names import field_name, field_path
 from indexes.errors import InputError
 from retriever.search.metadata_fields import (
     BOOLEAN,

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from indexes.catalog.field_names import field_path, value_at
+from indexes.catalog.filters.field_names import field_path, value_at
 from indexes.errors import InputError, RetrieverError, unknown_name
 from retriever.collection import Collection
 from retriever.corpus_map.corpus_map import PCA, CorpusMap

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexes.catalog.passages import whole_text
+from indexes.catalog.document_rows import whole_text
 from indexes.document import Document
 from retriever.embedders.base import Matrix
 from retriever.splitting import sentences

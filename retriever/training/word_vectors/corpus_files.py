@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from indexes.catalog.passages import whole_text
+from indexes.catalog.document_rows import whole_text
 from indexes.document import Document
 from indexes.errors import InputError
 from indexes.progress import Progress

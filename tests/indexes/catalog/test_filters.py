@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexes.catalog.field_names import as_name, field_name, field_path
-from indexes.catalog.filter_sql import any_document, condition, values_of
-from indexes.catalog.filters import (
+from indexes.catalog.filters.conditions import (
     MOST_CONDITIONS,
     MOST_LEVELS,
     AllOf,
@@ -21,6 +19,8 @@ from indexes.catalog.filters import (
     Not,
     OneOf,
 )
+from indexes.catalog.filters.field_names import as_name, field_name, field_path
+from indexes.catalog.filters.sql import any_document, condition, values_of
 from indexes.document import Document
 from indexes.errors import InputError
 from retriever.search.where import parse_filter

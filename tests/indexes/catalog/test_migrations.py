@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Migrations
 
-from indexes.catalog import migrations, schema
+from indexes.catalog.sqlite import migrations, schema
 from indexes.errors import CollectionError, LockedError, NewerFormatError
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fresh import check_forked, lock_holder, printed_by

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from indexes.errors import DamageError, FailedTextsError
 from retriever import Collection, Document, Words
-from tests.support.fittable import Rare
 from tests.support.laws import examples
+from tests.support.models.fittable import Rare
 from tests.support.toy import Axes, lacks, pairs, refused
 
 # One word for each version of a document; a version may also be a text without any of them.

@@ -12,7 +12,7 @@ from indexes.errors import DamageError, FailedTextsError, InputError
 from indexes.images import Image
 from retriever import Collection, Document, HashingEmbedder
 from retriever.formats import documents
-from tests.support.pictures import BLUE, GREEN, RED, Colors, picture
+from tests.support.models.pictures import BLUE, GREEN, RED, Colors, picture
 from tests.support.toy import ids, refused
 
 

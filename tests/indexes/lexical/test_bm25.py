@@ -34,9 +34,9 @@ from indexes.storage.files import LOCAL_LOCKS
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.evaluation.measures import evaluate, mean
 from retriever.formats import read_qrels, read_queries
-from tests.support.bm25 import Oracle
 from tests.support.fresh import check_forked, printed_by
 from tests.support.laws import examples
+from tests.support.oracles.bm25 import Oracle
 from tests.support.toy import exactly, ids, lacks, pairs, refused
 
 NONE = np.empty(0, np.int64)

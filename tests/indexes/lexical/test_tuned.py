@@ -9,7 +9,7 @@ from indexes.errors import InputError, MismatchError
 from indexes.lexical.options import LexicalOptions
 from indexes.lexical.tuned import in_one_byte
 from retriever import Collection, Document
-from tests.support import bm25 as oracle
+from tests.support.oracles import bm25 as oracle
 from tests.support.toy import ids, pairs, refused
 
 WORDS = ("wind", "sand", "tide", "moon", "fern", "moss", "owl", "elk", "salt")

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from indexes.errors import DamageError
 from retriever import Collection, Document, HashingEmbedder, compare
 from tests.support.commands import invoke
-from tests.support.fittable import Rare
 from tests.support.fresh import fork
 from tests.support.laws import examples
+from tests.support.models.fittable import Rare
 from tests.support.toy import lacks, refused
 
 NUMBER = itertools.count()

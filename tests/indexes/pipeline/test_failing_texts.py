@@ -29,7 +29,7 @@ from indexes.vectors.blocks import Block, join_small
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.embedders import TextReport, load_embedder, parse_spec
 from tests.support.commands import fail, invoke, succeed
-from tests.support.fittable import Rare
+from tests.support.models.fittable import Rare
 from tests.support.toy import Axes, refused
 
 MIB = 1 << 20

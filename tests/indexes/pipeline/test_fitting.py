@@ -7,15 +7,14 @@ import threading
 import time
 from contextlib import closing
 
-import numpy as np
 import pytest
 
 from indexes import progress
 from indexes.errors import DamageError, InputError, MismatchError, NextStep
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, Words
-from retriever.indexing.info import index_notes
+from retriever.indexing.notes import index_notes
 from tests.support.commands import fail, invoke, succeed
-from tests.support.fittable import Rare
+from tests.support.models.fittable import Rare
 from tests.support.toy import Axes, ids, refused, rounded
 
 # north is in 2 texts, east in 3: they weigh 1/3 and 1/4, and (1/3, 1/4) is 5/12 long.

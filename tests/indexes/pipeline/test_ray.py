@@ -16,7 +16,7 @@ import retriever.indexing.workers
 from indexes.errors import WorkerError
 from retriever import Collection, HashingEmbedder
 from tests.indexes.pipeline.test_workers import CHILD, built, is_running, wait_for
-from tests.support.fittable import Rare
+from tests.support.models.fittable import Rare
 from tests.support.toy import Axes
 from tests.support.workers import (
     Absent,

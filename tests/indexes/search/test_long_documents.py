@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from indexes.catalog import passages as passages_module
 from indexes.catalog import stale
-from indexes.catalog.database import Catalog
+from indexes.catalog.sqlite.database import Catalog
 from indexes.errors import DamageError
 from retriever import Collection, Document, HashingEmbedder, Sentences, Words
 from tests.support.toy import refused

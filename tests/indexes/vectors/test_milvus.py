@@ -20,11 +20,11 @@ from indexes.vectors.remote.conditions import condition_of
 from indexes.vectors.remote.index import MARKS, METADATA
 from indexes.vectors.remote.server import Shape, Structure
 from retriever import Collection, Document, Words, compare
-from tests.support import milvus_server
 from tests.support.commands import succeed
 from tests.support.engine_contract import check_engine
 from tests.support.laws import examples
-from tests.support.odd_metadata import catalog_matches, fitting, rows_of
+from tests.support.milvus import server as milvus_server
+from tests.support.sources.odd_metadata import catalog_matches, fitting, rows_of
 from tests.support.workers import Gaussian
 
 pytest.importorskip("pymilvus", reason="needs the extra 'milvus'")
@@ -301,7 +301,7 @@ def test_filters_match_on_milvus_what_they_match_in_the_catalog(server, client):
 
 
 def test_vectors_that_are_fitted_again_are_all_sent_again(tmp_path, server, client):
-    from tests.support.fittable import Rare
+    from tests.support.models.fittable import Rare
 
     texts = [f"north {'east ' * (n % 5)}{'up ' * (n % 3)}" for n in range(60)]
     with Collection.create(tmp_path / "library") as collection:

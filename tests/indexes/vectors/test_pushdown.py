@@ -3,14 +3,14 @@
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 
-from indexes.catalog.filters import AnyOf, Exists, FieldCondition, OneOf
+from indexes.catalog.filters.conditions import AnyOf, Exists, FieldCondition, OneOf
 from indexes.vectors.milvus_engine.expressions import expression
 from indexes.vectors.remote import fields
 from indexes.vectors.remote.conditions import condition_of
 from indexes.vectors.remote.fields import name_of, row_of
 from tests.support.laws import examples
-from tests.support.milvus_expressions import is_met
-from tests.support.odd_metadata import catalog_matches, fitting, rows_of
+from tests.support.milvus.expressions import is_met
+from tests.support.sources.odd_metadata import catalog_matches, fitting, rows_of
 
 
 @given(case=fitting())

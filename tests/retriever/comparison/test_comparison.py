@@ -10,8 +10,8 @@ from indexes.errors import InputError, UnknownNameError
 from retriever import Document, HashingEmbedder, Run, compare
 from retriever.formats import write_qrels
 from tests.support.commands import ir_measures
+from tests.support.oracles.trec import write_without_ties
 from tests.support.toy import QRELS, QUERIES, build_axes, refused
-from tests.support.trec import write_without_ties
 
 
 def test_runs_of_any_name_are_written_to_separate_files(compass, tmp_path):

@@ -9,7 +9,7 @@ from indexes.images import Image
 from retriever import Document, HashingEmbedder, compare
 from retriever.comparison.cost import cost_of, leaves, open_memory
 from retriever.comparison.latency import measure
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
 from tests.support.toy import QRELS, QUERIES, SECOND, Axes
 
 

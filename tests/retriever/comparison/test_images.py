@@ -6,7 +6,7 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever import Collection, Document, compare
 from retriever.embedders import EmbedderSpec, load_embedder
-from tests.support import clip
+from tests.support.models import clip
 
 SYSTEMS = ["clip", "glove", "bm25"]
 

@@ -4,7 +4,7 @@ import pytest
 
 from indexes.errors import FileFormatError
 from retriever.embedders import ElmoEmbedder, StaticEmbedder
-from tests.support.format_files import POINTER, write
+from tests.support.sources.records import POINTER, write
 from tests.support.toy import exactly, refused
 
 STATIC = ("modules.json", "model.safetensors", "tokenizer.json")

@@ -16,7 +16,7 @@ import pytest
 from retriever import Collection, HashingEmbedder, StaticEmbedder, compare
 from retriever.formats import read_qrels, read_queries, write_qrels
 from tests.support.commands import ir_measures, succeed
-from tests.support.trec import write_without_ties
+from tests.support.oracles.trec import write_without_ties
 
 BIN = Path(sys.executable).parent
 SYSTEMS = ("hashing", "glove", "bm25", "fused", "cascade")

@@ -24,8 +24,8 @@ from retriever.formats import read_qrels, write_qrels, write_run
 from retriever.report.lines import label_of
 from tests.support.commands import ir_measures
 from tests.support.fresh import printed_by
+from tests.support.oracles.trec import write_without_ties
 from tests.support.toy import exactly, refused
-from tests.support.trec import write_without_ties
 
 # Query 1 finds nothing judged first, then grade 1, then grade 2; it misses another of grade 1.
 QRELS = {"1": {"a": 2, "b": 1, "c": 1, "z": 0}, "2": {"a": 1}, "3": {"b": 0}}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from indexes.errors import UnknownNameError
 from retriever.evaluation.evaluate_runs import evaluate_runs
 from retriever.evaluation.measures import evaluate, mean, trec_order
-from tests.support import trec
 from tests.support.laws import examples
+from tests.support.oracles import trec
 from tests.support.toy import refused
 
 # What the oracle is asked for each measure.

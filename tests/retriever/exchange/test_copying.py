@@ -7,7 +7,7 @@ import pytest
 from indexes.errors import CollectionError, DamageError, InputError, MismatchError, UnknownNameError
 from indexes.maintenance import copying
 from retriever import Collection, Document, HashingEmbedder, Words
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
 from tests.support.toy import COMPASS, Axes, ids, pairs, refused
 
 EMBEDDER = HashingEmbedder(16)

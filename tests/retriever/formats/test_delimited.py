@@ -22,8 +22,8 @@ from retriever.formats.columns.check import requires
 from retriever.formats.delimited import read_delimited
 from retriever.formats.writing import delimited_line
 from tests.support.commands import invoke
-from tests.support.format_files import set_stdin, write
 from tests.support.laws import examples
+from tests.support.sources.records import set_stdin, write
 from tests.support.toy import refused
 
 OPEN_QUOTE = 'id\ttext\n1\tplain\n2\t"Quote starts\n3\tother\n4\tends here"\n5\tlast\n'

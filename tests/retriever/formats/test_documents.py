@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from indexes.document import Document
 from indexes.errors import BadRecord, FileFormatError, FileNote, InputError
 from retriever.formats import delimited, read_documents, read_records
-from tests.support.format_files import set_stdin, write
 from tests.support.fresh import printed_by
+from tests.support.sources.records import set_stdin, write
 from tests.support.toy import exactly, refused
 
 CAT = Document("cat", "A kitten purrs.")

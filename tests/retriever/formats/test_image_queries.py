@@ -5,7 +5,7 @@ import pytest
 from indexes.errors import BadRecordsError, InputError
 from indexes.images import Image
 from retriever.formats import read_mixed_queries, read_queries
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
 
 
 def test_images_are_named_relative_to_the_file(tmp_path):

@@ -13,7 +13,7 @@ from indexes.errors import BadRecord, InputError
 from indexes.images import Image
 from retriever.formats import read_documents
 from retriever.images import check
-from tests.support.pictures import BLUE, picture
+from tests.support.models.pictures import BLUE, picture
 from tests.support.toy import refused
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from indexes.errors import BadRecordsError, FileFormatError, FileNote, InputError
 from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
 from tests.support.commands import invoke, succeed
-from tests.support.format_files import TREC_IDS, reasons_by_place, set_stdin, write
 from tests.support.laws import examples
+from tests.support.sources.records import TREC_IDS, reasons_by_place, set_stdin, write
 from tests.support.toy import refused
 
 QUERIES = {"q2": "why does my cat hum?", "1": "second"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexes.errors import InputError
 from retriever.formats import LabelRow, read_qrels, write_label_file
 from retriever.formats.labels import LABEL_COLUMNS
-from tests.support.format_files import reasons_by_place, write
+from tests.support.sources.records import reasons_by_place, write
 from tests.support.toy import exactly, refused
 
 HEADER = "query_id,doc_id,relevance,query,title,text,found_by"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError, InputError
 from retriever.formats import read_run, write_run
-from tests.support.format_files import TREC_IDS, reasons_by_place, write
+from tests.support.sources.records import TREC_IDS, reasons_by_place, write
 from tests.support.toy import refused
 
 RUN = {"q1": [("b", 0.5), ("a", 0.5), ("c", -1.0)], "q0": [("a", 0.1)]}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError, InputError
 from retriever.formats import read_queries, write_queries
-from tests.support.format_files import TREC_IDS, reasons_by_place, set_stdin, write
+from tests.support.sources.records import TREC_IDS, reasons_by_place, set_stdin, write
 from tests.support.toy import refused
 
 # TREC 2004's Robust track, shortened: no closing tags but of the topic.

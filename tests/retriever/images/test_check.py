@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from indexes.images import Image
 from retriever.images.check import opened
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
 
 
 def test_threads_that_open_images_leave_warnings_as_they_were():

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from indexes.errors import InputError
 from indexes.images import Image
 from retriever.images.decode import decode
-from tests.support.pictures import BLUE, RED, picture
+from tests.support.models.pictures import BLUE, RED, picture
 
 WHITE = (255, 255, 255)
 

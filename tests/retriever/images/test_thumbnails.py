@@ -13,7 +13,7 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever.images.thumbnails import thumbnail
 from tests.support.laws import examples
-from tests.support.pictures import BLUE, RED, picture
+from tests.support.models.pictures import BLUE, RED, picture
 
 
 def shown(given):

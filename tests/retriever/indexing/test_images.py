@@ -6,7 +6,7 @@ import pytest
 from indexes.errors import MismatchError
 from indexes.images import Image
 from retriever.indexing.embedder_pool import encode
-from tests.support.pictures import BLUE, Colors, picture
+from tests.support.models.pictures import BLUE, Colors, picture
 from tests.support.toy import Axes
 
 MIXED = [Image.of_bytes(picture()), "red", "", Image.of_bytes(picture(BLUE))]

@@ -16,7 +16,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from indexes.errors import InputError, MismatchError, ModelNotAvailableError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare
 from tests.support.commands import fail, objects, succeed
-from tests.support.fittable import Pupil, Rare
+from tests.support.models.fittable import Pupil, Rare
 from tests.support.toy import COMPASS, QRELS, QUERIES, Axes, exactly, lacks, refused, rounded
 
 # The pupil reads `sunrise` as east; the teacher does not know it.

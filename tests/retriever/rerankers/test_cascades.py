@@ -15,8 +15,8 @@ from retriever.rerankers.cross_encoder import CrossEncoderReranker
 from retriever.rerankers.vilbert.reranker import VilbertReranker
 from retriever.splitting import Words
 from tests.support.commands import fail, invoke, misuse, succeed
-from tests.support.pictures import GREEN, RED, Colors, picture
-from tests.support.rerankers import cross_encoder, regions, vilbert, write_regions
+from tests.support.models.pictures import GREEN, RED, Colors, picture
+from tests.support.models.rerankers import cross_encoder, regions, vilbert, write_regions
 from tests.support.toy import refused
 
 TEXTS = {

@@ -7,8 +7,8 @@ from indexes.errors import InputError, ModelNotAvailableError
 from retriever.rerankers.base import Candidate
 from retriever.rerankers.cross_encoder import CrossEncoderReranker
 from retriever.rerankers.registry import load_reranker, parse_reranker
-from tests.support.families import TEXTS
-from tests.support.rerankers import cross_encoder
+from tests.support.models.families import TEXTS
+from tests.support.models.rerankers import cross_encoder
 from tests.support.toy import refused
 
 # The last two must be read as text.

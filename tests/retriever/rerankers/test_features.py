@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from indexes.errors import FileFormatError, InputError
 from retriever.rerankers.vilbert.features import read_regions
 from tests.support.laws import examples
-from tests.support.rerankers import WIDTH, regions, write_regions
+from tests.support.models.rerankers import WIDTH, regions, write_regions
 from tests.support.toy import refused
 
 ENDINGS = (".npz", ".parquet", ".safetensors")

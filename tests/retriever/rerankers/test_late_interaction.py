@@ -12,8 +12,8 @@ from retriever.rerankers.base import Candidate
 from retriever.rerankers.late_interaction import LateInteractionReranker
 from retriever.rerankers.registry import load_reranker, parse_reranker
 from tests.support.commands import fail, succeed
-from tests.support.families import TEXTS, save
-from tests.support.rerankers import late_interaction
+from tests.support.models.families import TEXTS, save
+from tests.support.models.rerankers import late_interaction
 from tests.support.toy import refused
 
 EXPANSION = {"strategy": "fixed", "attend": False, "length": 12}

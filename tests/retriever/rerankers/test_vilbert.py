@@ -12,7 +12,7 @@ from retriever.rerankers.vilbert.checkpoint import read_checkpoint
 from retriever.rerankers.vilbert.network import VilbertInput, VilbertNet
 from retriever.rerankers.vilbert.reranker import VilbertReranker
 from retriever.rerankers.vilbert.tokenizer import VilbertTokenizer
-from tests.support.rerankers import regions, vilbert, write_regions
+from tests.support.models.rerankers import regions, vilbert, write_regions
 from tests.support.toy import refused
 
 CHECKPOINTS = ("multi_task", "multi_task_tokens", "pretrained")

@@ -7,7 +7,7 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.commands import fail
-from tests.support.pictures import BLUE, GREEN, RED, Colors, Eyes, picture
+from tests.support.models.pictures import BLUE, GREEN, RED, Colors, Eyes, picture
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from indexes.images import Image
 from retriever import Hit, Hits
 from retriever.images import check
 from tests.support.laws import examples
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
 
 # Without what XML cannot hold: the HTML is parsed as XML here.
 LETTERS = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")

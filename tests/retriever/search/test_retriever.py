@@ -9,7 +9,7 @@ from indexes.errors import BadRecordsError, InputError
 from retriever import Collection, Document, Hit, Hits, Run
 from retriever.search.queries import validate_queries
 from retriever.search.results import Timing
-from tests.support.format_files import write
+from tests.support.sources.records import write
 from tests.support.toy import Axes, exactly, ids, lacks, refused
 
 

@@ -10,8 +10,8 @@ from indexes.errors import InputError
 from retriever import Collection, Document, compare
 from retriever.splitting import Words
 from tests.support.commands import fail, succeed
-from tests.support.families import TEXTS
-from tests.support.sparse import splade
+from tests.support.models.families import TEXTS
+from tests.support.models.sparse import splade
 from tests.support.toy import Terms, ids, lacks, pairs, refused
 
 NORTH = {

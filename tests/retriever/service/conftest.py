@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.service import TOKEN, asked, make_library
+from tests.support.services.clients import TOKEN, asked, make_library
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from retriever import Collection
 from retriever.service.settings import Limits
 from tests.retriever.service.test_search import detail, found, search
 from tests.support.fresh import lock_holder
-from tests.support.service import TOKEN, asked, eventually
+from tests.support.services.clients import TOKEN, asked, eventually
 
 DOG = {"doc_id": "dog", "text": "A dog barks.", "metadata": {"year": 1999}}
 

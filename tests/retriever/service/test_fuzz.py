@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from tests.support.laws import examples
-from tests.support.service import TOKEN, app_of, asked, make_library
+from tests.support.services.clients import TOKEN, app_of, asked, make_library
 
 KEPT = ("method", "url", "params", "json")
 

@@ -5,9 +5,9 @@ import base64
 import pytest
 
 from retriever import Collection, Document
-from tests.support import clip
-from tests.support.browser import assert_no_errors, browser, one, opened, texts, until
-from tests.support.service import app_of, asked, listening
+from tests.support.models import clip
+from tests.support.services.browser import assert_no_errors, browser, one, opened, texts, until
+from tests.support.services.clients import app_of, asked, listening
 
 NUMBER = 40
 

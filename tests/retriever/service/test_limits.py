@@ -11,7 +11,7 @@ from retriever import Collection
 from retriever.search.retriever import Retriever
 from retriever.service.settings import Limits
 from tests.retriever.service.test_search import detail
-from tests.support.service import SECONDS, app_of, asked, eventually, listening, raw
+from tests.support.services.clients import SECONDS, app_of, asked, eventually, listening, raw
 
 SMALL = Limits(body=2_000, batch=2, k=10, text=50, seconds=5, threads=1, queue=2)
 

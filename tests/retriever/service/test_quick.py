@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from retriever.service import quick
 from retriever.service.quick import BRIEF, PROVEN, QUICK, STALL, QuickSearches, Shape
 from retriever.service.routes import search as route
-from tests.support.service import TOKEN
+from tests.support.services.clients import TOKEN
 
 SHAPE, OTHER = Shape("docs", "floor", "text"), Shape("docs", "floor", "vector")
 LOOP = {"query": "a river bank", "indexes": ["floor"]}

@@ -8,7 +8,7 @@ import pytest
 from retriever import Collection
 from retriever.service.routes.direct import JSON
 from tests.support.commands import objects, succeed
-from tests.support.service import DOCUMENTS, asked, eventually, make_library
+from tests.support.services.clients import DOCUMENTS, asked, eventually, make_library
 
 
 def search(client, **body):

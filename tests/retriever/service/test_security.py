@@ -16,7 +16,15 @@ from retriever.embedders.base import fingerprint_of, unit
 from retriever.service.settings import ServiceSettings, read_token
 from tests.retriever.service.test_search import detail, found, search
 from tests.support.laws import examples
-from tests.support.service import TOKEN, app_of, asked, eventually, listening, make_library, raw
+from tests.support.services.clients import (
+    TOKEN,
+    app_of,
+    asked,
+    eventually,
+    listening,
+    make_library,
+    raw,
+)
 
 EVERYTHING = [
     ("GET", "/documents", None),

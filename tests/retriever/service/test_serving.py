@@ -22,7 +22,7 @@ from retriever.service.serving import listening
 from retriever.service.settings import ServiceSettings
 from tests.retriever.service.test_search import found
 from tests.support.commands import fail, misuse
-from tests.support.service import SECONDS, TOKEN, eventually, make_library
+from tests.support.services.clients import SECONDS, TOKEN, eventually, make_library
 
 
 @contextmanager

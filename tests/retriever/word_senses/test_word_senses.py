@@ -26,7 +26,7 @@ from retriever.word_senses.contexts import context_of
 from retriever.word_senses.occurrences import evenly, find_occurrences, places_of
 from retriever.word_senses.results import OccurrenceCounts
 from tests.support.commands import fail, invoke, misuse
-from tests.support.format_files import write
+from tests.support.sources.records import write
 from tests.support.toy import ids, lacks, refused
 
 RIVER = [

@@ -2,7 +2,7 @@
 
 <cache>/onnx/<graph>/model.onnx          the graph for onnxruntime
 <cache>/onnx/<graph>/images.onnx         the graph for images, of a model that takes some
-<cache>/onnx/<graph>/retriever.json      its similarity to torch, and a checksum
+<cache>/onnx/<graph>/retriever.json      its similarity to torch, its speed, and a checksum
 <cache>/onnx/<graph>/cards/<card>.json   model info for given prompts and length, and a checksum
 
 `graph` is a checksum of everything that determines the result: the model's files and options, the
@@ -31,7 +31,13 @@ from retriever.embedders.cache import cache_folder, mark_used
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.onnx_engine.export import IMAGE_GRAPH, write_graph
 from retriever.embedders.contextual.onnx_engine.model import OnnxModel, check_exporting, quantize
-from retriever.embedders.contextual.probes import Similarity, likeness, probes_of, vectors_of
+from retriever.embedders.contextual.probes import (
+    Similarity,
+    cpu_seconds,
+    likeness,
+    probes_of,
+    vectors_of,
+)
 from retriever.embedders.hub import files_of_sentence_model
 from retriever.embedders.word_vectors.cache import checksum_of
 from retriever.hardware import processor_features, processor_name
@@ -42,6 +48,8 @@ if TYPE_CHECKING:
 # Increased when graphs, their description (fingerprints too) or the checks before an export change.
 FORMAT = 5
 GRAPH, FACTS, CARDS = "model.onnx", "retriever.json", "cards"
+# Rounds of timing a graph.
+ROUNDS = 2
 # Options for tokenizing texts.
 READING = ("max_length", "query_prompt", "document_prompt")
 LIBRARIES = (
@@ -73,6 +81,18 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What was measured of a graph: its similarity to torch, and how fast it is.
+
+    `speed` is its CPU time for some texts as a divisor of that of the graph in float32; None for
+    that one, and for a graph of a version that did not measure it.
+    """
+
+    likeness: Similarity
+    speed: float | None = None
+
+
+@dataclass(frozen=True)
 class Export:
     """An exported model that passed the comparison.
 
@@ -82,7 +102,7 @@ class Export:
     folder: Path
     card: ModelInfo
     precision: str
-    likeness: Similarity
+    measured: Measured
 
     @property
     def engine(self) -> OnnxModel:
@@ -181,6 +201,7 @@ def _fill(
 ) -> None:
     """Write the files of an export after comparing its vectors with those of torch."""
     graph = folder / GRAPH
+    speed = None
     if plain is None:
         write_graph(model, graph)
     else:
@@ -188,16 +209,19 @@ def _fill(
             quantize(path, folder / path.name)
     # Up to the model's own maximum length: other lengths share the graph.
     probes = probes_of(replace(model.card, max_length=model.most))
-    found = likeness(
-        OnnxModel(graph, precision, model.card.pixels), probes, vectors_of(model, probes)
-    )
+    engine = OnnxModel(graph, precision, model.card.pixels)
+    found = likeness(engine, probes, vectors_of(model, probes))
     if not found.is_enough(precision):
         raise InputError(
             f"its vectors in onnxruntime, {precision}, are not torch's: {found} over "
             f"{probes}; expected {Similarity.expected(precision)}"
         )
+    if plain is not None:
+        exact = OnnxModel(plain / GRAPH, "float32", model.card.pixels)
+        before, now = cpu_seconds([exact, engine], probes, ROUNDS)
+        speed = before / now
     facts = {
-        "likeness": asdict(found),
+        **asdict(Measured(found, speed)),
         "graph": checksum_of(_graphs(folder)),
         "place": source.place,
     }
@@ -217,12 +241,13 @@ def _card(card: ModelInfo, precision: str) -> ModelInfo:
     return replace(card, fingerprint=fingerprint_of(**json.loads(card.fingerprint), **more))
 
 
-def _read_graph(folder: Path) -> Similarity | None:
-    """Return the similarity to torch of the graph in a folder; None if it is not intact."""
+def _read_graph(folder: Path) -> Measured | None:
+    """Return what was measured of the graph in a folder; None if it is not intact."""
     try:
         facts = _verified(folder / FACTS)
         intact = facts["graph"] == checksum_of(_graphs(folder))
-        return Similarity(**facts["likeness"]) if intact else None
+        measured = Measured(Similarity(**facts["likeness"]), facts.get("speed"))
+        return measured if intact else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -11,9 +11,9 @@ from retriever import Collection, ContextualEmbedder, Document
 from retriever.embedders import parse_spec
 from retriever.embedders.base import Fittable
 from retriever.embedders.contextual.images.centering import FEWEST, SAMPLE, Centers
-from tests.support import clip
 from tests.support.laws import examples
-from tests.support.pictures import picture
+from tests.support.models import clip
+from tests.support.models.pictures import picture
 from tests.support.toy import refused
 
 BARE = Image.of_bytes(picture())
@@ -171,7 +171,7 @@ def test_centers_are_fitted_parameters(apart, tmp_path):
 
 
 def test_center_needs_two_modalities_and_the_cosine(apart, tmp_path):
-    from tests.support.families import save
+    from tests.support.models.families import save
 
     text_only = save("bert", tmp_path / "bert")
     for place, options, message in (

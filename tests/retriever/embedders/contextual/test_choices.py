@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from indexes.errors import InputError
-from retriever import Collection, ContextualEmbedder
+from retriever import Collection, ContextualEmbedder, hardware
 from retriever.embedders.contextual import autoselect
 from retriever.hardware import processor_features
 from tests.support.commands import fail, objects, succeed
-from tests.support.families import save
+from tests.support.models.families import save
 from tests.support.toy import ANIMALS, refused
 
 COMMAND = Path(sys.executable).parent / "retriever"
@@ -110,6 +110,17 @@ def test_other_libraries_processors_or_threads_have_choices_of_their_own(
 def test_features_are_those_that_models_compute_with():
     assert all(re.match(r"[a-z][a-z0-9_]+$", feature) for feature in processor_features())
     assert not {"fpu", "vme", "hypervisor", "fp"} & set(processor_features())
+
+
+def test_a_processor_is_described_by_its_fastest_instructions(monkeypatch):
+    monkeypatch.setattr(hardware, "processor_name", lambda: "AMD EPYC")
+    for features, described in (
+        (("avx2", "avx512_vnni", "avx512f"), "AMD EPYC, AVX-512 VNNI"),
+        (("avx", "avx2", "fma"), "AMD EPYC, AVX2"),
+        ((), "AMD EPYC"),
+    ):
+        monkeypatch.setattr(hardware, "processor_features", lambda found=features: found)
+        assert hardware.processor() == described
 
 
 def test_info_shows_the_runtimes_in_text_json_and_python(built, choices):

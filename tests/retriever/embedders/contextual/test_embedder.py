@@ -14,7 +14,7 @@ from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder, Embedder, ReportsCoverage, load_embedder
 from retriever.embedders.base import TextReport
 from retriever.embedders.hub import locate_sentence_model
-from tests.support.families import sentence_model, tiny_bert
+from tests.support.models.families import sentence_model, tiny_bert
 from tests.support.toy import refused
 
 TEXTS = [

@@ -14,7 +14,7 @@ from retriever.embedders import ContextualEmbedder, load_embedder, parse_spec
 from retriever.embedders.base import unit
 from retriever.embedders.layers import parse_layers, resolve_layers
 from tests.support.commands import invoke
-from tests.support.families import FAMILIES, T5, TEXTS, families, save, sentence_model
+from tests.support.models.families import FAMILIES, T5, TEXTS, families, save, sentence_model
 from tests.support.toy import exactly, refused
 
 POOLINGS = ("mean", "cls", "last", "weighted_mean", "max")

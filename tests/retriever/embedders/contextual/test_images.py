@@ -17,8 +17,8 @@ from retriever.embedders import modalities_of
 from retriever.embedders.contextual.embedder import ContextualEmbedder
 from retriever.embedders.contextual.images.encode import even_parts
 from retriever.embedders.contextual.images.processing import preprocess
-from tests.support import clip
 from tests.support.laws import examples
+from tests.support.models import clip
 
 NAMES = ("size", "crop_size", "do_resize", "do_normalize")
 
@@ -183,7 +183,7 @@ def test_the_wrong_kind_of_content_is_refused(model, images):
 
 
 def test_a_model_of_texts_refuses_images(images, tmp_path):
-    from tests.support.families import save
+    from tests.support.models.families import save
 
     words = ContextualEmbedder(save("bert", tmp_path / "bert"), runtime="torch", device="cpu")
     assert modalities_of(words) == ("text",)

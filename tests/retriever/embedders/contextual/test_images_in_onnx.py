@@ -19,8 +19,8 @@ from retriever.embedders.contextual.onnx_engine import export, export_cache
 from retriever.embedders.contextual.onnx_engine.first_position import first_position_only
 from retriever.embedders.contextual.probes import probes_of
 from retriever.embedders.contextual.torch_model import SentenceModel
-from tests.support import clip
 from tests.support.fresh import fork, printed_by
+from tests.support.models import clip
 from tests.support.toy import refused
 
 DEFAULTS = EncodingOptions()

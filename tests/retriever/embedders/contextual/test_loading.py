@@ -9,8 +9,8 @@ import pytest
 
 from indexes.errors import ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
-from tests.support.families import TEXTS, save, sentence_model
-from tests.support.format_files import POINTER
+from tests.support.models.families import TEXTS, save, sentence_model
+from tests.support.sources.records import POINTER
 from tests.support.toy import refused
 
 # Families with a tokenizer of each kind: word pieces, unigrams, and bytes with merges.

@@ -37,8 +37,9 @@ from retriever.embedders.contextual.probes import (
     vectors_of,
 )
 from retriever.embedders.contextual.torch_model import SentenceModel
-from tests.support.families import save, sentence_model, tiny_bert
+from retriever.hardware import processor
 from tests.support.fresh import printed_by
+from tests.support.models.families import save, sentence_model, tiny_bert
 from tests.support.toy import refused
 
 TEXTS = [
@@ -140,6 +141,37 @@ def test_int8_vectors_are_close_and_do_not_depend_on_the_batch(plain_minilm):
     close(np.vstack([rough.encode_documents([text]) for text in TEXTS]), vectors)
     (note,) = [note for note in rough.notes if "int8 against float32" in note]
     assert "cosine 0.99" in note
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        ([4.0, 2.0], ", 2.0 times as fast here."),
+        ([4.0, 3.9], f", and not faster on this processor (1.03 times as fast; {processor()}): "),
+    ],
+)
+def test_int8_says_how_fast_it_is_here(tiny, tmp_path, monkeypatch, seconds, says):
+    # It pays only where the processor multiplies integers of 8 bits faster: AVX2 alone does not.
+    monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path))
+    measured = []
+
+    def cpu_seconds(engines, probes, rounds):
+        measured.append([engine.precision for engine in engines])
+        return seconds
+
+    monkeypatch.setattr(export_cache, "cpu_seconds", cpu_seconds)
+    for _ in range(2):  # measured when it is exported, and kept
+        (note,) = [one for one in in_onnx(tiny, precision="int8").notes if "against float32" in one]
+        assert says in note
+    assert measured == [["float32", "int8"]]
+    # A graph of an earlier version has no such figure.
+    for path in tmp_path.glob("onnx/*/retriever.json"):
+        facts = json.loads(path.read_text())["export"]
+        del facts["speed"]
+        path.write_text(export_cache._with_checksum(facts))
+    (note,) = [one for one in in_onnx(tiny, precision="int8").notes if "against float32" in one]
+    assert note.endswith("at the least.")
+    assert len(measured) == 1
 
 
 def test_the_fingerprint_names_runtime_and_precision(tiny):

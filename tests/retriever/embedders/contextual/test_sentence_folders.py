@@ -12,8 +12,8 @@ import pytest
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
 from retriever.embedders.hub import files_of_sentence_model
-from tests.support.families import TEXTS, save, sentence_model
 from tests.support.fresh import check_forked
+from tests.support.models.families import TEXTS, save, sentence_model
 from tests.support.toy import refused
 
 

@@ -11,7 +11,7 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever import ContextualEmbedder
 from retriever.embedders.contextual.images import processing
-from tests.support import clip
+from tests.support.models import clip
 from tests.support.toy import refused
 
 TEXTS = ["seven", "a photo of the digit seven", "the number nine", "nine"]

@@ -11,7 +11,7 @@ from retriever.embedders import ContextualEmbedder
 from retriever.embedders.contextual.loading import load
 from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.contextual.probes import likeness, probes_of, vectors_of
-from tests.support.families import WORDS, save
+from tests.support.models.families import WORDS, save
 from tests.support.toy import refused
 
 SIMILARITIES = ["cosine", "dot", "euclidean"]

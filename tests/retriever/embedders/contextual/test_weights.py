@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from indexes.errors import ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
-from tests.support.families import TEXTS, save, sentence_model
 from tests.support.laws import examples
+from tests.support.models.families import TEXTS, save, sentence_model
 from tests.support.toy import refused
 
 # With a pooler that is not used, with another class in the file, with a decoder that is not read.

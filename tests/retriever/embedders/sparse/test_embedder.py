@@ -8,8 +8,8 @@ import pytest
 from indexes.errors import DamageError, InputError, ModelNotAvailableError
 from retriever.embedders.registry import load_embedder, parse_spec
 from retriever.embedders.sparse.embedder import SparseEmbedder
-from tests.support.families import TEXTS, save, sentence_model
-from tests.support.sparse import inference_free, splade
+from tests.support.models.families import TEXTS, save, sentence_model
+from tests.support.models.sparse import inference_free, splade
 from tests.support.toy import refused
 
 

@@ -11,9 +11,9 @@ from indexes.text.contexts import Contexts
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.word_vocabulary import WordVocabulary
 from retriever.embedders.word_vectors import vectors
-from tests.support.compound_reading import read_slowly
-from tests.support.format_files import write
 from tests.support.laws import examples
+from tests.support.oracles.compound_reading import read_slowly
+from tests.support.sources.records import write
 
 WORDS = "c c++ c# п'ять п ять u.s. u.s .net net don't don t e-mail e mail at&t at covid-19 19"
 MORE = "mass mass. etc. etc the of art state-of-the-art state-of l’été ½ ... - (800) a_b"

@@ -18,8 +18,8 @@ from retriever.embedders.static import pooling
 from retriever.embedders.static.components import HALF
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.word_vectors.mmap_format import WordWriter
-from tests.support.compound_reading import read_slowly
 from tests.support.fresh import printed_by
+from tests.support.oracles.compound_reading import read_slowly
 from tests.support.toy import refused
 
 TOY = "east 2 0\nnorth 0 1\nwest -2 0\n"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retriever.embedders.static.loading import load_vocabulary
-from tests.support.format_files import write
+from tests.support.sources.records import write
 
 
 def made_of(folder, words, **options):

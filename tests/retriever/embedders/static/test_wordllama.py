@@ -6,7 +6,7 @@ import pytest
 from retriever.embedders.hub import WORDLLAMA_TABLE, WORDLLAMA_TOKENIZER, locate_words
 from retriever.embedders.registry import load_embedder, parse_spec
 from retriever.embedders.static.embedder import StaticEmbedder
-from tests.support.families import TEXTS
+from tests.support.models.families import TEXTS
 
 
 @pytest.fixture(scope="module")

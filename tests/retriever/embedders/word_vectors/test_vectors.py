@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from indexes.errors import FileFormatError, InputError
 from retriever.embedders.word_vectors import formats as wordfiles
 from retriever.embedders.word_vectors.vectors import load_words
-from tests.support import format_files
 from tests.support.laws import examples
+from tests.support.sources import records as format_files
 from tests.support.toy import refused
 
 TOY = "apple 1 2\npear 3 4\nthe plum 5 6\n"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from indexes.document import Document
 from tests.support.laws import examples
-from tests.support.tables import every_source, read_quietly
+from tests.support.sources.tables import every_source, read_quietly
 
 # What cells of every format hold: workbooks refuse control characters, and CSV trims nothing.
 LETTERS = string.ascii_letters + string.digits + " ,;|\t\"'é\n中"

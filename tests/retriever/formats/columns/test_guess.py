@@ -8,8 +8,8 @@ import pytest
 from indexes.document import Document
 from indexes.errors import BadRecord, FileFormatError, FileNote, InputError
 from retriever.formats import Reading, read_documents, read_queries
-from tests.support.format_files import write
-from tests.support.tables import read_quietly, rows_of
+from tests.support.sources.records import write
+from tests.support.sources.tables import read_quietly, rows_of
 from tests.support.toy import refused
 
 WORDS = ("a long text of many words", "another long text of words", "and one more text of words")

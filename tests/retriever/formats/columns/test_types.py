@@ -17,8 +17,8 @@ from indexes.values import plain
 from retriever import Collection
 from retriever.formats import Reading, read_documents
 from retriever.formats.columns.types import ColumnTypes
-from tests.support.format_files import set_stdin, write
 from tests.support.laws import examples
+from tests.support.sources.records import set_stdin, write
 
 
 def typed(*cells):

@@ -10,8 +10,8 @@ from indexes.errors import BadRecord, InputError, SkippedFile
 from retriever.formats import read_documents
 from retriever.formats.files import docx as module
 from retriever.formats.files.docx import read_docx
-from tests.support.files import RELATIONS, docx
-from tests.support.format_files import write
+from tests.support.sources.documents import RELATIONS, docx
+from tests.support.sources.records import write
 from tests.support.toy import refused
 
 RUN = "<w:r><w:t>{}</w:t></w:r>"

@@ -23,10 +23,10 @@ from indexes.errors import (
 from retriever import Collection
 from retriever.formats import read_documents, read_records
 from retriever.formats.files import reading
-from tests.support.files import docx, pdf
-from tests.support.format_files import write
 from tests.support.laws import examples
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
+from tests.support.sources.documents import docx, pdf
+from tests.support.sources.records import write
 from tests.support.toy import exactly, refused
 
 NO_TEXT = "not text in UTF-8"

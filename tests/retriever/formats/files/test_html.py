@@ -10,7 +10,7 @@ from retriever.formats import read_documents
 from retriever.formats.files import html as module
 from retriever.formats.files.html import read_html
 from retriever.formats.files.nesting import MOST_FORMATTING, MOST_LEVELS, flattened
-from tests.support.format_files import write
+from tests.support.sources.records import write
 from tests.support.toy import refused
 
 PAGE = """<!DOCTYPE html><html><head><title> Tax &amp;

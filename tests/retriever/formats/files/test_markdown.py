@@ -9,8 +9,8 @@ from indexes.document import Document
 from indexes.errors import FileNote
 from retriever.formats import read_documents
 from retriever.formats.files.markdown import first_heading, read_markdown
-from tests.support.format_files import write
 from tests.support.laws import examples
+from tests.support.sources.records import write
 
 NOTE = """---
 title: Tax return

@@ -12,8 +12,8 @@ from indexes.errors import BadRecord, InputError, SkippedFile
 from retriever.formats import read_documents
 from retriever.formats.files import pdf as module
 from retriever.formats.files.pdf import read_pdf
-from tests.support.files import pdf
-from tests.support.format_files import write
+from tests.support.sources.documents import pdf
+from tests.support.sources.records import write
 from tests.support.toy import refused
 
 TWO_PAGES = pdf("A search en-\ngine of café", "32-\nbit and Anglo-\nSaxon", title="On search")

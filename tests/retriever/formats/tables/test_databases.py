@@ -10,8 +10,8 @@ from indexes.errors import BadRecord, FileFormatError, InputError, UnknownNameEr
 from retriever import Collection
 from retriever.formats import Reading, read_documents, read_records
 from retriever.formats.tables import databases
-from tests.support.format_files import write
-from tests.support.tables import write_sqlite
+from tests.support.sources.records import write
+from tests.support.sources.tables import write_sqlite
 from tests.support.toy import exactly, refused
 
 TABLE = {"id": [1, 2], "text": ["x", "y"], "year": [2020, None]}

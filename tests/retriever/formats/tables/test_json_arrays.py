@@ -10,8 +10,8 @@ from indexes.document import Document
 from indexes.errors import BadRecord, FileFormatError
 from retriever.formats import read_documents, read_queries, read_records
 from retriever.formats.tables import json_array
-from tests.support.format_files import set_stdin, write
 from tests.support.laws import examples
+from tests.support.sources.records import set_stdin, write
 from tests.support.toy import refused
 
 JSON = st.recursive(

@@ -9,7 +9,7 @@ import pytest
 from indexes.document import Document
 from indexes.errors import FileFormatError, FileNote, InputError, UnknownNameError
 from retriever.formats import Reading, read_documents, read_records
-from tests.support.format_files import set_stdin, write
+from tests.support.sources.records import set_stdin, write
 from tests.support.toy import exactly, refused
 
 

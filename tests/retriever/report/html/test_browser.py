@@ -8,7 +8,9 @@ import pytest
 from indexes.images import Image
 from retriever.evaluation.results import Agreement, Excerpt, Query
 from retriever.report.html.page import write_page
-from tests.support.browser import (
+from tests.support.models.pictures import illustrated, picture
+from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
+from tests.support.services.browser import (
     CUT_OFF,
     FAINT,
     assert_no_errors,
@@ -17,8 +19,6 @@ from tests.support.browser import (
     opened,
     texts,
 )
-from tests.support.pictures import illustrated, picture
-from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 
 SCREENS = [(360, 740), (768, 1024), (1280, 900)]
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"

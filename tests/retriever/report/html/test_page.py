@@ -17,7 +17,7 @@ from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
 from retriever.report.html.thumbnails import Thumbnails
-from tests.support.pictures import illustrated, picture
+from tests.support.models.pictures import illustrated, picture
 from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 from tests.support.toy import refused
 

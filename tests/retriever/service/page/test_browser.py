@@ -3,7 +3,7 @@
 import pytest
 
 from retriever.formats import read_qrels
-from tests.support.browser import (
+from tests.support.services.browser import (
     CUT_OFF,
     FAINT,
     assert_no_errors,
@@ -13,8 +13,8 @@ from tests.support.browser import (
     texts,
     until,
 )
-from tests.support.page_library import HOSTILE, LONG, NAME, make_page_library
-from tests.support.service import app_of, listening
+from tests.support.services.clients import app_of, listening
+from tests.support.services.page_library import HOSTILE, LONG, NAME, make_page_library
 
 PAGES = (
     "/",

@@ -9,8 +9,8 @@ import pytest
 from retriever.formats import read_qrels, read_queries
 from retriever.service.page.filters import filter_text
 from retriever.service.page.rendering import POLICY
-from tests.support.page_library import HOSTILE, NAME, make_page_library
-from tests.support.service import asked, make_library
+from tests.support.services.clients import asked, make_library
+from tests.support.services.page_library import HOSTILE, NAME, make_page_library
 
 
 @pytest.fixture(scope="module")

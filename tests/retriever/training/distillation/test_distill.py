@@ -62,8 +62,8 @@ from retriever.training.distillation.training_texts import (
 )
 from retriever.training.job import silent_stages
 from tests.support.commands import misuse, objects, succeed
-from tests.support.families import WORDS, save, tiny_bert
 from tests.support.laws import examples
+from tests.support.models.families import WORDS, save, tiny_bert
 from tests.support.toy import refused
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)

@@ -13,7 +13,7 @@ from retriever.datasets.lee import lee
 from retriever.indexing.workers import QueryEncoder, WorkerEmbedder
 from retriever.training.distillation import teacher as reading
 from retriever.training.distillation.teacher import Budget, encode_with_budget
-from tests.support.families import save
+from tests.support.models.families import save
 from tests.support.toy import refused
 from tests.support.workers import Elsewhere
 

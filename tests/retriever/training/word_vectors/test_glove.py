@@ -10,7 +10,7 @@ from retriever.training.checkpoint import Checkpoint
 from retriever.training.word_vectors import cooccurrence
 from retriever.training.word_vectors.cooccurrence import PAIR, count_file, count_pairs
 from retriever.training.word_vectors.glove import Factors, factorize, x_max_of
-from tests.support.format_files import write
+from tests.support.sources.records import write
 from tests.support.toy import refused
 from tests.support.trainings import interrupting, settings_for
 

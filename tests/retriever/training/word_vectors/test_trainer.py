@@ -40,8 +40,8 @@ from retriever.training.word_vectors.intrinsic_scores import FEWEST, ScoreFiles,
 from retriever.training.word_vectors.report import write_vectors
 from retriever.training.word_vectors.settings import epochs_of
 from tests.support.commands import fail, invoke, succeed
-from tests.support.format_files import write
 from tests.support.fresh import printed_by
+from tests.support.sources.records import write
 from tests.support.toy import refused
 from tests.support.trainings import interrupting, settings_for
 

@@ -17,7 +17,7 @@ TOWER = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2}
 TOWER |= {"num_attention_heads": 2, "projection_dim": 24}
 # Any change to what is trained needs a new number: the model is kept between runs.
 VERSION = 2
-KEPT = Path(__file__).parents[2] / ".cache" / f"digits-clip-{VERSION}"
+KEPT = Path(__file__).parents[3] / ".cache" / f"digits-clip-{VERSION}"
 
 
 # The last bias of each tower, and the projection after it.

@@ -7,8 +7,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from indexes.catalog import schema
-from indexes.catalog.database import Catalog
+from indexes.catalog.sqlite import schema
+from indexes.catalog.sqlite.database import Catalog
 from indexes.errors import (
     CollectionError,
     DamageError,
@@ -75,7 +75,7 @@ def _set_up(catalog: Catalog, split: str) -> None:
     try:
         catalog.execute("PRAGMA journal_mode = WAL")
         catalog.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        from indexes.catalog import migrations
+        from indexes.catalog.sqlite import migrations
 
         migrations.apply_steps(catalog.database.conn)
         with catalog.transaction():
@@ -118,7 +118,7 @@ def _check_version(catalog: Catalog) -> None:
     if _has_all_steps(catalog):
         return
     # Only here: sqlite-utils imports pandas where it is installed, which takes most of a second.
-    from indexes.catalog import migrations
+    from indexes.catalog.sqlite import migrations
 
     applied = migrations.applied_steps(catalog.database.conn)
     if newer := sorted(applied - schema.NAMES):
@@ -152,7 +152,7 @@ def _bring_up_to_date(catalog: Catalog) -> None:
     # Two readers may open it at once: one updates it, and the other finds it updated.
     with writer_lock(folder, PATIENCE), catalog.as_writer():
         catalog.execute("PRAGMA foreign_keys = OFF")  # tables are replaced; no effect inside
-        from indexes.catalog import migrations
+        from indexes.catalog.sqlite import migrations
 
         with catalog.transaction():
             migrations.apply_steps(catalog.database.conn)

@@ -14,10 +14,10 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.support.faults_disk import File
+from tests.support.faults.disk import File
 
 if TYPE_CHECKING:
-    from tests.support.faults_steps import Faults
+    from tests.support.faults.steps import Faults
 
 # SQLite's result codes for a failing step.
 FULL = 13

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.families import families, save, wordpiece
+from tests.support.models.families import families, save, wordpiece
 
 WIDTH = 20  # of the features that the tiny ViLBERT checkpoints take
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

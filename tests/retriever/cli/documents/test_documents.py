@@ -7,7 +7,7 @@ from pathlib import Path
 from retriever import Collection
 from tests.support.commands import fail, invoke, misuse, objects
 from tests.support.commands import succeed_silently as succeed
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
 
 ADDED = "3 new, 0 changed, 0 unchanged, 0 skipped; library/ has 3 documents\n"
 BAD = '{"_id": "x"}\nnot json\n{"_id": "cat", "text": "again"}\n'

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import indexes.progress
-from tests.support.faults_disk import Disk, File, Folder
-from tests.support.faults_sqlite import Vfs, watch_commits
+from tests.support.faults.disk import Disk, File, Folder
+from tests.support.faults.sqlite_steps import Vfs, watch_commits
 
 CHANGES = {"create", "write", "truncate", "replace", "unlink", "mkdir", "rmdir"}
 NEED_ROOM = {"create", "write", "replace", "mkdir", "map"}

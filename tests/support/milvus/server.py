@@ -1,6 +1,6 @@
 """A real Milvus for tests, from an environment of its own: `make .cache/milvus-venv/.ready`.
 
-    python -m tests.support.milvus_server FOLDER
+    python -m tests.support.milvus.server FOLDER
 
 run by the Python of that environment, starts one with its data in a folder, prints its port, and
 ends it when the standard input ends. Its user is `root`, with the password `Milvus`.
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PYTHON = Path(os.environ.get("RETRIEVER_MILVUS", ROOT / ".cache/milvus-venv/bin/python"))
 TOKEN = "root:Milvus"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import fail, invoke, objects, succeed
-from tests.support.files import docx, pdf
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
+from tests.support.sources.documents import docx, pdf
 
 SUBJECTS = ("tax", "garden", "travel", "recipes")
 STATES = ("open", "done")
@@ -18,7 +18,7 @@ STATES = ("open", "done")
 def retriever(*arguments):
     """Run the installed command; return its standard output and its notes."""
     command = [Path(sys.executable).parent / "retriever", *arguments]
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.getenv("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[4]), os.getenv("PYTHONPATH")]))
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from indexes.catalog.filters import (
+from indexes.catalog.filters.conditions import (
     AllOf,
     AnyOf,
     Exists,
@@ -15,7 +15,7 @@ from indexes.catalog.filters import (
     Not,
     OneOf,
 )
-from indexes.catalog.large_numbers import Sql, as_stored, exact_test, large_numbers
+from indexes.catalog.filters.large_numbers import Sql, as_stored, exact_test, large_numbers
 
 # The types of values in the table `field_values`. Objects and empty lists are OTHER; SEVERAL marks
 # a document whose list has different elements.

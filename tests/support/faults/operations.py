@@ -20,8 +20,8 @@ import retriever.indexing.workers
 from indexes.pipeline.executors.inline import InlineExecutor
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import Matrix
-from tests.support.fittable import Rare
-from tests.support.pictures import picture
+from tests.support.models.fittable import Rare
+from tests.support.models.pictures import picture
 from tests.support.toy import Terms
 
 EMBEDDER, OTHER = HashingEmbedder(16), HashingEmbedder(8)

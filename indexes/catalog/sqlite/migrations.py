@@ -10,7 +10,7 @@ import sqlite3
 
 from sqlite_utils import Database, Migrations
 
-from indexes.catalog.schema import FIRST, IMAGES, READINGS, SET, SOURCES, STALE
+from indexes.catalog.sqlite.schema import FIRST, IMAGES, READINGS, SET, SOURCES, STALE
 
 steps = Migrations(SET)
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from operator import ge, gt, le, lt
 
-from indexes.catalog.filters import FieldCondition, OneOf
+from indexes.catalog.filters.conditions import FieldCondition, OneOf
 
 LIMIT = 2**63
 _COMPARE = {"<": lt, "<=": le, ">": gt, ">=": ge}

@@ -6,7 +6,7 @@ import pytest
 
 from retriever import Collection
 from tests.support.commands import fail, invoke, misuse, objects, succeed
-from tests.support.rerankers import cross_encoder
+from tests.support.models.rerankers import cross_encoder
 
 COMPARE = ("compare", "library", "--queries", "queries.jsonl", "--qrels", "qrels.tsv")
 

@@ -8,7 +8,7 @@ import pytest
 
 from retriever import Collection
 from tests.support.commands import fail, invoke, misuse, objects, succeed, succeed_silently
-from tests.support.tables import write_csv, write_sqlite, write_xlsx
+from tests.support.sources.tables import write_csv, write_sqlite, write_xlsx
 
 SAY = "say otherwise with --id, --title, --text."
 GUESSED = (

@@ -2,7 +2,7 @@
 
 from retriever import Collection, Document, HashingEmbedder
 from retriever.images.check import has_pillow
-from tests.support.pictures import picture
+from tests.support.models.pictures import picture
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 # The name of its folder.

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from indexes.catalog.filters import AnyOf, Exists, Filter, fields_of
+from indexes.catalog.filters.conditions import AnyOf, Exists, Filter, fields_of
 from indexes.errors import InputError
 
 Path = tuple[str, ...]

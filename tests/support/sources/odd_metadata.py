@@ -6,8 +6,8 @@ import sqlite3
 
 from hypothesis import strategies as st
 
-from indexes.catalog.filter_sql import condition
-from indexes.catalog.filters import AllOf, AnyOf, Exists, FieldCondition, Not, OneOf
+from indexes.catalog.filters.conditions import AllOf, AnyOf, Exists, FieldCondition, Not, OneOf
+from indexes.catalog.filters.sql import condition
 from indexes.document import Document
 from indexes.vectors.remote.fields import row_of
 

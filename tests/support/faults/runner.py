@@ -1,6 +1,6 @@
 """A disk that fails on demand: each durable step of a writer is counted, and one goes wrong.
 
-    python -m tests.support.faults OPERATION [MODE [STEP]]
+    python -m tests.support.faults.runner OPERATION [MODE [STEP]]
 
 runs an operation (see `faults_operations`) once for every durable step that it takes and every mode
 (see `faults_steps.MODES`), or only for those given (modes with commas between them), and prints
@@ -37,8 +37,8 @@ from pathlib import Path
 from typing import Any
 
 from retriever import Collection, RetrieverError
-from tests.support.faults_disk import fingerprint
-from tests.support.faults_operations import (
+from tests.support.faults.disk import fingerprint
+from tests.support.faults.operations import (
     BASE,
     EMBEDDER,
     OPERATIONS,
@@ -47,7 +47,7 @@ from tests.support.faults_operations import (
     small,
     state_of,
 )
-from tests.support.faults_steps import DEADLY, MODES, Faults, shared_counts
+from tests.support.faults.steps import DEADLY, MODES, Faults, shared_counts
 from tests.support.fresh import fork
 
 WORKERS = 2

@@ -7,17 +7,17 @@ import logging
 import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from indexes.catalog import forks
-from indexes.catalog.commits import note_commit
-from indexes.catalog.forks import Connection
+from indexes.catalog.sqlite import forks
+from indexes.catalog.sqlite.commits import note_commit
+from indexes.catalog.sqlite.connections import BUSY_MILLISECONDS, Connections
+from indexes.catalog.sqlite.forks import Connection
+from indexes.catalog.sqlite.problems import TEMPORARY, damage, translated
 from indexes.checksums import digest
-from indexes.errors import CollectionError, DamageError, NextStep
+from indexes.errors import DamageError
 from indexes.storage.files import size_of, sync, unwritable
 from indexes.storage.verified import is_noted, noting
 
@@ -38,40 +38,15 @@ MANIFEST = (
 )
 STATE = "SELECT generation, digest FROM state"
 _LOG = logging.getLogger("retriever.catalog")
-# SQLite's result codes for an intact file that cannot be used now.
-TEMPORARY = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_TOOBIG,
-}
-# Those of a file system that cannot do what several processes need.
-SHARING = {
-    sqlite3.SQLITE_IOERR_LOCK,
-    sqlite3.SQLITE_IOERR_SHMLOCK,
-    sqlite3.SQLITE_IOERR_SHMMAP,
-    sqlite3.SQLITE_PROTOCOL,
-}
 # A subquery over numbers or ids in JSON.
 CHOSEN = "(SELECT value FROM json_each(?))"
-BUSY_MILLISECONDS = 30_000
-LOG_BYTES = 64 << 20
 
 Row = tuple[Any, ...]
 
 
 class _OfThread(threading.local):
-    """What a catalog keeps for each thread: its connections, and what it is doing."""
+    """What a thread does with a catalog."""
 
-    reader: Connection | None = None
-    writer: Connection | None = None
     reading = False
     writing = False
     # Inside `reading()`: its connection with the process that began it, and its generation; or the
@@ -79,8 +54,6 @@ class _OfThread(threading.local):
     begun: tuple[sqlite3.Connection, int] | None = None
     generation: int | None = None
     put_off: Row | None = None
-    # Of a connection that was opened as immutable: what changes when somebody writes.
-    stamp: tuple[object, ...] | None = None
 
 
 class Catalog:
@@ -94,13 +67,7 @@ class Catalog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = _OfThread()
-        # Weak: a thread's connections are closed when it ends.
-        self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
-        self._opening = threading.Lock()
-        self._closed = False
-        # The file that was opened; another may come to its place.
-        self._file = str(path.absolute())
-        self._identity = _identity(self._file)
+        self._connections = Connections(path)
         # The generation that the manifest was last verified for, with its digest.
         self._verified: Row | None = None
         self._checked: set[str] = set()
@@ -161,7 +128,7 @@ class Catalog:
             if row is None or row[1] != self._digest():
                 raise self.damage("its list of files is not what was committed")
             if known is not None and row != known and row[0] <= known[0]:
-                raise self._replaced()
+                raise self._connections.replaced()
             self._verified = row
         return int(row[0])
 
@@ -213,7 +180,7 @@ class Catalog:
 
     def _has_log(self) -> bool:
         """Return whether commits are in the log, which is not part of the catalog's file yet."""
-        return size_of(self._log) > 0
+        return size_of(self._connections.log) > 0
 
     def _digest(self) -> bytes:
         return digest(self.rows(sql) for sql in MANIFEST)
@@ -317,42 +284,11 @@ class Catalog:
 
     def damage(self, what: str) -> DamageError:
         """Return the error for a catalog that is not what was committed."""
-        return DamageError(
-            f"{self.path} is damaged: {what}. Restore it from a backup, or verify the collection "
-            "to see all problems.",
-            next_step=NextStep("verify", self.path.parent),
-        )
+        return damage(self.path, what)
 
     def translate(self, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
         """Return SQLite's error as one of ours; one that only a bug of ours causes is unchanged."""
-        if isinstance(error, UnicodeDecodeError):
-            return self.damage("a text is not valid UTF-8")
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in TEMPORARY:
-            if self.path.exists() and not os.access(self.path, os.R_OK):
-                return CollectionError(
-                    f"{self.path} cannot be read: permission denied. Run as a user who may read it."
-                )
-            return CollectionError(f"{self.path} cannot be used: {error}. {self._advice(error)}")
-        # Our statements fit our schema: where SQLite cannot run one, the schema was changed, or a
-        # value is not what we wrote.
-        if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-            return self.damage(str(error))
-        return error
-
-    def _advice(self, error: sqlite3.Error) -> str:
-        """Return what to do about an error of an intact file."""
-        if error.sqlite_errorcode in SHARING:
-            return (
-                "Its file system may be one that cannot share memory or locks between processes, "
-                "such as a network file system. Copy the folder to a local disk, and open the copy."
-            )
-        if not os.access(self.path.parent, os.W_OK) and self._log.exists():
-            return (
-                f"Its folder cannot be written to, and its latest changes are in {self._log.name}. "
-                "Copy the folder, with that file, to where you may write, and open the copy."
-            )
-        return "Check that the disk has room and that you may write there, then try again."
+        return translated(error, self.path, self._connections.log)
 
     def generation(self) -> int:
         """Return how many commits changed what a search can see; in `reading()`, its state's."""
@@ -369,129 +305,32 @@ class Catalog:
         """Connection of `database`; inside `reading()` it is known already."""
         if self._local.put_off is not None:
             self._begin_put_off(self._local.put_off)
-        begun = None if self._closed else self._local.begun
+        begun = None if self._connections.closed else self._local.begun
         connection: sqlite3.Connection = begun[0] if begun else self.database.conn
         return connection
 
     @property
     def database(self) -> Connection:
         """This thread's connection: its writer's inside `writing()`, else its reader's."""
-        if self._closed:
-            raise CollectionError(f"{self.path.parent}/ is closed. Open it again.")
-        if forks.INHERITED and self._identity in forks.INHERITED:
-            raise CollectionError(
-                f"{self.path.parent}/ was opened before this process was forked, and was in use. "
-                "Open it in the new process, and start that by spawn or forkserver."
-            )
         local = self._local
-        role = "writer" if local.writing and not local.reading else "reader"
-        database = local.reader if role == "reader" else local.writer
-        if database is None or not database.conn.in_transaction:
-            self.check_identity()
-            if database is None or (local.stamp is not None and self._stamp() != local.stamp):
-                database = self._open(role)
-        return database
+        return self._connections.of_thread(writer=local.writing and not local.reading)
 
     def check_identity(self) -> None:
         """Raise a CollectionError if another file, or none, is where the catalog was opened."""
-        try:
-            found = os.stat(self._file)  # noqa: PTH116 - at each search, in a third of the time
-        except OSError:
-            raise self._replaced() from None
-        if (found.st_dev, found.st_ino) != self._identity:
-            raise self._replaced()
-
-    def _replaced(self) -> CollectionError:
-        return CollectionError(
-            f"{self.path.parent}/ was moved, removed or replaced after it was opened. "
-            "Open it again, where it is now; a service that has it must be restarted."
-        )
-
-    def _open(self, role: str) -> Connection:
-        with self._opening:
-            database = self._connect()
-            try:
-                self.check_identity()  # not replaced since
-            except CollectionError:
-                database.close()
-                raise
-            self._opened.add(database)
-        setattr(self._local, role, database)
-        return database
-
-    def _connect(self) -> Connection:
-        # Used by one thread each, but closed by whichever closes the collection.
-        connection = sqlite3.connect(self._address(), uri=True, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        # FULL: a finished commit survives a power cut, so files may be removed after it.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA recursive_triggers = ON")
-        # Bytes that a large transaction's log is truncated to.
-        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        return Connection(connection)
-
-    def _address(self) -> str:
-        """Return the file's URI for SQLite; read-only in a folder that cannot be written to."""
-        address = f"file:{quote(self._file)}"
-        self._local.stamp = None
-        if os.access(self.path.parent, os.W_OK):
-            return f"{address}?mode=rw"  # never creates it
-        if self._log.exists():
-            return f"{address}?mode=ro"
-        # Nobody is writing, so SQLite needs no shared memory, until somebody does.
-        self._local.stamp = self._stamp()
-        return f"{address}?mode=ro&immutable=1"
-
-    def _stamp(self) -> tuple[object, ...]:
-        """Return what changes when somebody writes, for a reader of a read-only folder."""
-        stat = self.path.stat()
-        return stat.st_ino, stat.st_size, stat.st_mtime_ns, self._log.exists()
-
-    @property
-    def _log(self) -> Path:
-        return self.path.with_name(f"{self.path.name}-wal")
+        self._connections.check_identity()
 
     def before_fork(self) -> list[Connection]:
-        """Close this thread's idle connections; return those that stay open. See `forks`."""
-        self._opening.acquire()
-        if self._closed:
-            return []
-        for role in ("reader", "writer"):
-            database = getattr(self._local, role)
-            if database is not None and not database.conn.in_transaction:
-                setattr(self._local, role, None)
-                self._opened.discard(database)
-                database.close()
-        return list(self._opened)
+        """Return no connections: they have an owner of their own."""
+        return []
 
     def after_fork(self, *, in_child: bool) -> None:
-        """Resume in the parent, or start in the child without what it inherited."""
-        if not in_child:
-            self._opening.release()
-            return
-        self._opening = threading.Lock()
-        if self._opened and self._identity:
-            forks.INHERITED.add(self._identity)
-        self._opened = weakref.WeakSet()
-        self._local = _OfThread()
+        """Forget in the child what the parent's thread was doing."""
+        if in_child:
+            self._local = _OfThread()
 
     def close(self) -> None:
         """Close the connections of all threads; the catalog cannot be used afterwards."""
-        self._closed = True
-        with self._opening:
-            for database in list(self._opened):
-                database.close()
-            self._opened.clear()
-
-
-def _identity(file: str) -> tuple[int, int] | None:
-    """Return what tells a file from all others, also from one of its name; None if it is absent."""
-    try:
-        stat = os.stat(file)  # noqa: PTH116 - at each search, in a third of the time
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
+        self._connections.close()
 
 
 class _Reading:

@@ -1,6 +1,6 @@
 """Tiny sparse models made from their configurations."""
 
-from tests.support.families import families, wordpiece
+from tests.support.models.families import families, wordpiece
 
 
 def splade(folder, *, seed=5):
