@@ -78,7 +78,7 @@ def verdict() -> str:
             for name, (title, _) in SYSTEMS.items()
             if name != BASELINE and all(_verdict(one[name]) in wanted for one in rows)
         ]
-        return " and ".join(f"*{name}*" for name in names) or "none"
+        return ", ".join(f"*{name}*" for name in names) or "none"
 
     def share(system: str) -> str:
         shares = [100 * one[system]["query_ms"] / one["fused"]["query_ms"] for one in rows]
