@@ -11,15 +11,10 @@ from indexes.progress import Progress
 from retriever.asynchronous import awaitable
 from retriever.embedders import Embedder, load_embedder, parse_spec
 from retriever.formats.vectors.reading import VectorSource, vectors_of
-from retriever.indexing.builds import (
-    RECALL,
-    BuildReport,
-    BuildRequest,
-    TuneReport,
-    WordOptions,
-)
+from retriever.indexing.builds import RECALL, BuildRequest, WordOptions
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.inspection import RRF
+from retriever.indexing.reports import BuildReport, TuneReport
 from retriever.indexing.workers import executor_of
 from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from indexes.maintenance.repair import RepairReport
     from indexes.maintenance.verify import Problem, VerifyReport
     from retriever.embedders.contextual.autoselect import RuntimeChoice
-    from retriever.indexing.builds import BuildReport, TuneReport
     from retriever.indexing.info import CollectionInfo
+    from retriever.indexing.reports import BuildReport, TuneReport
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
     from retriever.updates import BuildAllReport, UpdateReport

@@ -17,7 +17,8 @@ from indexes.progress import Progress, ignore_progress
 from retriever.documents import Documents
 from retriever.formats import DocumentSource
 from retriever.indexing.builder import IndexBuilder
-from retriever.indexing.builds import BuildReport, BuildRequest
+from retriever.indexing.builds import BuildRequest
+from retriever.indexing.reports import BuildReport
 
 
 @dataclass(frozen=True)

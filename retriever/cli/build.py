@@ -24,8 +24,8 @@ from retriever.cli.update import build_all
 
 if TYPE_CHECKING:
     from retriever.embedders import Embedder
-    from retriever.indexing.builds import BuildReport
     from retriever.indexing.info import IndexInfo
+    from retriever.indexing.reports import BuildReport
 
 
 @click.command(short_help="Build or update an index, a fusion, or a reranking.")

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from retriever.collection import Collection
-    from retriever.indexing.builds import BuildReport
+    from retriever.indexing.reports import BuildReport
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from retriever.cli.output import file_notes, left_out, print_json, progress_bar
 
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
-    from retriever.indexing.builds import BuildReport
+    from retriever.indexing.reports import BuildReport
     from retriever.updates import BuildAllReport, BuildFailure, UpdateReport
 
 # What watchfiles says of a name that is not UTF-8.

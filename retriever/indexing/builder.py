@@ -21,24 +21,20 @@ from retriever.advice import shell_command
 from retriever.embedders.base import (
     Matrix,
 )
-from retriever.indexing.builds import (
-    DTYPES,
-    BuildReport,
-    BuildRequest,
-    EmbeddingTotals,
-    TuneReport,
-    WordOptions,
-    build_report,
-    check_recall,
-    plan,
-    raise_if_failed,
-)
+from retriever.indexing.builds import DTYPES, BuildRequest, WordOptions, check_recall, plan
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.embedding_source import EmbeddingSource
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.importing import import_vectors
 from retriever.indexing.inspection import CONVEX, asked_of, recall_of
 from retriever.indexing.notes import recall_notes
+from retriever.indexing.reports import (
+    BuildReport,
+    EmbeddingTotals,
+    TuneReport,
+    build_report,
+    raise_if_failed,
+)
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
 

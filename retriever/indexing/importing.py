@@ -17,10 +17,7 @@ from retriever.embedders.base import fingerprint_of
 from retriever.formats.vectors.reading import VectorFile
 from retriever.indexing.builds import (
     AUTOMATIC,
-    BuildReport,
     BuildRequest,
-    EmbeddingTotals,
-    build_report,
     check_dtype,
     plan,
     structure_definition,
@@ -28,6 +25,7 @@ from retriever.indexing.builds import (
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.imported import Checked, check_vectors
+from retriever.indexing.reports import BuildReport, EmbeddingTotals, build_report
 
 
 def import_vectors(

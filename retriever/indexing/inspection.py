@@ -24,12 +24,12 @@ from indexes.vectors.shards import add_reports
 from retriever.embedders.base import fingerprint_parts
 from retriever.embedders.contextual.autoselect import RuntimeChoice
 from retriever.embedders.registry import KINDS
-from retriever.indexing.builds import EmbeddingTotals, fitted_counts
 from retriever.indexing.embedder_pool import embedder_spec, shown_spec
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.info import CollectionInfo, IndexInfo
 from retriever.indexing.notes import lost_notes
 from retriever.indexing.own_models import own_models
+from retriever.indexing.reports import EmbeddingTotals, fitted_counts
 from retriever.indexing.reranker_pool import RERANKER
 from retriever.indexing.runtimes import runtime_choice
 from retriever.splitting import splitter_of

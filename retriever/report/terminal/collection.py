@@ -9,8 +9,8 @@ from rich.text import Text
 
 from indexes.errors import pluralize, shown
 from retriever.formatting import first_names, format_bytes, percentage
-from retriever.indexing.builds import TuneReport
 from retriever.indexing.info import CollectionInfo, IndexInfo
+from retriever.indexing.reports import TuneReport
 from retriever.indexing.runtimes import KIND as SENTENCE_MODELS
 
 INDEXES_A_TABLE = 5

@@ -24,7 +24,7 @@ from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
 from retriever.embedders.base import Matrix, vector_fingerprint
 from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.indexing.builds import BuildReport
+from retriever.indexing.reports import BuildReport
 from retriever.indexing.workers import QueryEncoder, WorkerEmbedder, executor_of
 from retriever.training.checkpoint import Checkpoint, read_facts
 from retriever.training.distillation.evaluate import (

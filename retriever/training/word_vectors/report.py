@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from retriever.embedders.base import Matrix
-from retriever.indexing.builds import BuildReport
+from retriever.indexing.reports import BuildReport
 from retriever.training.word_vectors.intrinsic_scores import WordScore
 from retriever.training.word_vectors.settings import TrainingSettings
 
