@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -48,7 +49,9 @@ def list_documents(
         notes += collection.filter_notes(where) if where is not None else ()
         if format_ == "csv":
             click.echo(_csv_line(["doc_id", "title", *names]))
-        for document in islice(collection.documents(where=where), limit):
+        # A limit beyond this is more documents than a collection can hold.
+        most = None if limit is None else min(limit, sys.maxsize)
+        for document in islice(collection.documents(where=where), most):
             show(document)
     note(*notes)
 

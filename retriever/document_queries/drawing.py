@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 
 from indexes.document import Document
 from retriever.document_queries.kinds import Parts, query_of
@@ -39,4 +38,4 @@ def in_rounds(pool: Sequence[Sequence[Drawn]], count: int) -> list[Drawn]:
     """Return `count` queries: one of each drawn document, then the next of each, ..."""
     most = max(map(len, pool), default=0)
     rounds = (queries[turn] for turn in range(most) for queries in pool if turn < len(queries))
-    return list(islice(rounds, count))
+    return list(rounds)[:count]

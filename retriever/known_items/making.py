@@ -66,7 +66,8 @@ def make_queries(
 
 def _made(collection: Collection, drawn: Iterator[list[Drawn]], count: int) -> MadeQueries:
     """Return `count` queries: one of each drawn document, then the next of each, ..."""
-    pool = list(islice(drawn, int(SPARE * count) + 1))
+    most = min(count, len(collection))
+    pool = list(islice(drawn, int(SPARE * most) + 1))
     sampled = collection.documents_of([queries[0][0] for queries in pool])
     texts = {one.doc_id: whole_text(one) for one in sampled}
     repeated = repeated_documents(texts, ((one.doc_id, whole_text(one)) for one in collection))

@@ -221,7 +221,7 @@ class Catalog:
         """Return all rows of a query."""
         try:  # on the path of every search: faster than `_translating_errors`
             found: list[Row] = self._connection.execute(sql, parameters).fetchall()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise self.translate(error) from error
         return found
 
@@ -249,7 +249,7 @@ class Catalog:
         """Return the first row of a query, or None."""
         try:
             found: Row | None = self._connection.execute(sql, parameters).fetchone()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise self.translate(error) from error
         return found
 
@@ -279,14 +279,14 @@ class Catalog:
     def _translating_errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise self.translate(error) from error
 
     def damage(self, what: str) -> DamageError:
         """Return the error for a catalog that is not what was committed."""
         return damage(self.path, what)
 
-    def translate(self, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
+    def translate(self, error: sqlite3.Error | UnicodeError) -> Exception:
         """Return SQLite's error as one of ours; one that only a bug of ours causes is unchanged."""
         return translated(error, self.path, self._connections.log)
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from indexes.errors import CollectionError, DamageError, NextStep
+from indexes.errors import CollectionError, DamageError, InputError, NextStep, short_repr
 
 # SQLite's result codes for an intact file that cannot be used now.
 TEMPORARY = {
@@ -40,12 +40,17 @@ def damage(path: Path, what: str) -> DamageError:
     )
 
 
-def translated(error: sqlite3.Error | UnicodeDecodeError, path: Path, log: Path) -> Exception:
+def translated(error: sqlite3.Error | UnicodeError, path: Path, log: Path) -> Exception:
     """Return SQLite's error as one of ours; one that only a bug of ours causes is unchanged.
 
     `log` is the write-ahead log of the catalog at `path`.
     """
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeEncodeError):  # a parameter, such as the name of an index
+        return InputError(
+            f"{short_repr(error.object)} is not valid Unicode at character {error.start}: a lone "
+            "surrogate. Nothing in a collection is named so; expected text in UTF-8."
+        )
+    if isinstance(error, UnicodeError):
         return damage(path, "a text is not valid UTF-8")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in TEMPORARY:

@@ -171,3 +171,44 @@ def test_a_fusion_that_cannot_read_a_text_does_not_answer_unasked():
 
 def test_the_catalog_is_where_the_library_keeps_it():
     assert CATALOG == indexes.reader.CATALOG
+
+
+# Beyond what the machine counts in, and what no text in UTF-8 has.
+HUGE, HALF = "1" + 30 * "0", "\udcff"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "library", "--limit", HUGE),
+        ("search", "library", "kitten", "-k", HUGE),
+        ("search", "library", "kitten", "-k", "1", "--json"),
+    ],
+)
+def test_more_documents_than_there_are_can_be_asked_for(words):
+    assert "cat.txt" in succeed(*words)
+
+
+def test_more_queries_than_there_are_can_be_asked_for():
+    Path("long.txt").write_text(
+        "A kitten purrs when it is content. Engines idle with a soft rumble, and the driver "
+        "waits until the light is green again."
+    )
+    succeed("add", "library", "long.txt")
+    assert "not 1,000," in invoke("queries", "library", "-o", "made.jsonl", "-n", HUGE).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "library", "kitten", "--index", HALF),
+        ("build", "library", "new", "--vectors", HALF),
+        ("build", "library", "new", "--fuse", "words", "--fuse", HALF),
+        ("export", "library", HALF, "v.npy"),
+        ("rename", "library", HALF, "letters"),
+        ("drop", "library", HALF),
+        ("tune", "library", HALF),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused_with_a_message(words):
+    assert "'\\udcff' is not valid Unicode at character 0" in fail(*words)
