@@ -166,6 +166,7 @@ class Building(Updates):
                 queries = list(queries_of(queries).values())
             if isinstance(queries, str):
                 raise InputError("Queries are one text; expected a list of texts.")
+            queries = list(queries)
             if not queries:
                 raise InputError("There are no queries to tune with: leave them out, or give some.")
             embedder = self._models.for_queries(self._store.index(name))

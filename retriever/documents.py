@@ -18,7 +18,6 @@ from indexes.document import Document
 from indexes.errors import (
     InputError,
     UnknownNameError,
-    check_text,
     pluralize,
     unknown_name,
     unknown_names,
@@ -248,14 +247,7 @@ class Documents:
             wanted = filter_of(where)
             count = self._store.delete_where(wanted, lambda now: _check_deletion(now, wanted))
             return self._deleted(count)
-        if isinstance(doc_ids, str):
-            raise InputError("delete was given one text; expected a list of document ids.")
-        if doc_ids is not None and not isinstance(doc_ids, Iterable):
-            kind = type(doc_ids).__name__
-            raise InputError(f"delete was given {kind}; expected a list of document ids.")
-        doc_ids = list(doc_ids or [])
-        for doc_id in doc_ids:
-            _check_id(doc_id)
+        doc_ids = _ids("delete", doc_ids)
         if unknown := list(dict.fromkeys(self.unknown_ids(doc_ids))):
             spelled = self._spelled(unknown)
             if unknown := [doc_id for doc_id in unknown if doc_id not in spelled]:
@@ -277,15 +269,13 @@ class Documents:
     def index_fields(self, *names: str) -> None:
         """Index metadata fields, so that a filter on them need not read every document.
 
-        Dots lead into nested objects; a name with dots is quoted: see `catalog.field_names`.
+        Dots lead into nested objects; a name with dots is quoted: see `filters.field_names`.
         Indexing a field twice has no effect.
 
         Raises:
             InputError: a name is not valid for a field, or may mean two.
             LockedError: another process is writing.
         """
-        for name in names:
-            check_text("The name of a field", name)
         paths = [field_path(name) for name in names]
         with self._store.snapshot() as now:
             check_readings(AllOf(tuple(map(Exists, paths))), now.corpus.any_match)
@@ -363,7 +353,7 @@ class Documents:
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """Return the documents with the given ids, in any order; unknown ids are left out."""
-        return self._store.documents_of(doc_ids)
+        return self._store.documents_of(_ids("documents_of", doc_ids))
 
     def content_checksum(self) -> str:
         """Return 16 hex digits over all ids, titles and texts, whatever their order."""
@@ -371,7 +361,7 @@ class Documents:
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
         """Return those of the given ids that no document has, in the order given."""
-        return self._store.corpus.unknown_ids(doc_ids)
+        return self._store.corpus.unknown_ids(_ids("unknown_ids", doc_ids))
 
     def _unknown(self, error: Callable[..., UnknownNameError], name: object) -> UnknownNameError:
         """Return the error for an unknown id, or several, with some known ids as examples."""
@@ -381,6 +371,17 @@ class Documents:
 
 def _check_deletion(corpus: Corpus, where: Filter) -> None:
     check_deletion(corpus.any_match, where, corpus.some_fields)
+
+
+def _ids(method: str, doc_ids: Iterable[str] | None) -> list[str]:
+    """Return ids as a list; raise an InputError that names the method if they are no such list."""
+    if isinstance(doc_ids, str | bytes) or not isinstance(doc_ids, Iterable):
+        kind = "one text" if isinstance(doc_ids, str) else type(doc_ids).__name__
+        raise InputError(f"{method} was given {kind}; expected a list of document ids.")
+    found = list(doc_ids)
+    for doc_id in found:
+        _check_id(doc_id)
+    return found
 
 
 def _check_id(doc_id: object) -> None:

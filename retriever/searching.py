@@ -94,6 +94,7 @@ class Searching(Documents, VectorSearchMethods):
             DamageError: a file of the index is not what the catalog says.
         """
         options = search_options(mmr, all_words=all_words, phrase=phrase)
+        like, unlike = [() if given is None else given for given in (like, unlike)]
         if len(like) or len(unlike):
             if text is not None or image is not None or vector is not None:
                 raise InputError(

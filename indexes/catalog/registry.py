@@ -11,7 +11,14 @@ from typing import Any
 
 from indexes.catalog.records import EmbeddingRow, Fitted, IndexRow, NewEmbedding, ShardRow
 from indexes.catalog.sqlite.database import Catalog
-from indexes.errors import DamageError, InputError, MismatchError, NextStep, unknown_name
+from indexes.errors import (
+    DamageError,
+    InputError,
+    MismatchError,
+    NextStep,
+    check_text,
+    unknown_name,
+)
 
 _EMBEDDINGS = """
     SELECT embedding, name, embedder, model, fingerprint, dim, dtype, facts, replaces, fitted,
@@ -173,6 +180,7 @@ class Registry:
 
     def index(self, name: str) -> IndexRow:
         """Return the index of that name, or raise an UnknownNameError that lists the others."""
+        check_text("The name of an index", name)
         row = self._catalog.row(f"{_INDEXES} WHERE name = ?", [name])
         if row is None:
             raise unknown_name("index", name, self._place, [row.name for row in self.indexes()])

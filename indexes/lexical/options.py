@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any
 
-from indexes.errors import InputError, did_you_mean
+from indexes.errors import InputError, check_text, did_you_mean
 
 LANGUAGES = (
     *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
@@ -42,6 +42,9 @@ class LexicalOptions:
     b: float = B
 
     def __post_init__(self) -> None:
+        check_text("The language", self.language)
+        if not isinstance(self.stopwords, bool):
+            raise InputError(f"stopwords is {self.stopwords!r}; expected True or False.")
         if self.language not in LANGUAGES:
             raise InputError(
                 f"No stemmer for '{self.language}'. It can be: {', '.join(LANGUAGES)}."
@@ -55,6 +58,8 @@ class LexicalOptions:
         for name, value, most in (("k1", self.k1, LARGEST_K1), ("b", self.b, 1.0)):
             if not _is_number(value) or not 0 <= value <= most:
                 raise InputError(f"{name} is {value!r}; expected a number from 0 to {most:g}.")
+            # Of whatever type it was, such as numpy's, the definition of an index holds it as JSON.
+            object.__setattr__(self, name, float(value))
 
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> LexicalOptions:

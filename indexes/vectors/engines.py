@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import DamageError, InputError
+from indexes.errors import DamageError, InputError, check_text
 from indexes.vectors.engine import Definition, IndexEngine
 from indexes.vectors.faiss_engine.engine import FaissEngine
 from indexes.vectors.remote.engine import ENGINE, RemoteEngine
@@ -62,6 +62,7 @@ def remote_definition(engine: str, options: Mapping[str, Any]) -> dict[str, Any]
     Raises:
         InputError: no such kind of server, no such option, or an option that is no number.
     """
+    check_text("engine", engine)
     kind, _, address = engine.partition(":")
     if kind not in SERVERS or not address:
         raise InputError(

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from indexes.errors import InputError, UnknownNameError, did_you_mean
+from indexes.errors import InputError, UnknownNameError, check_text, did_you_mean, short_repr
 from retriever.embedders.base import EmbedderSpec
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -59,6 +59,7 @@ class Kinds:
             InputError: a model is missing or not allowed, or an option is unknown or of the wrong
                 type.
         """
+        check_text(f"The {self.noun}", text)
         kind, colon, model = text.partition(":")
         if not colon and kind not in self.classes and not did_you_mean(kind, self.classes):
             known = ", ".join(self.classes)
@@ -122,6 +123,8 @@ class Kinds:
     def checked(self, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return options in the types that the constructor of a kind declares."""
         types = {name: type_ for name, type_ in self.parameters(kind).items() if name != "model"}
+        if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+            raise InputError(f"options are {short_repr(options)}; expected a dict of names.")
         for name in options:
             if name not in types:
                 has = f"It has: {', '.join(types)}.{did_you_mean(name, types)}"

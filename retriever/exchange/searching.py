@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from numpy.typing import ArrayLike
 
 from indexes.catalog.records import kind_of
-from indexes.errors import InputError
+from indexes.errors import InputError, short_repr
 from indexes.store import Store
 from retriever.formats.vectors.reading import VectorSource
 from retriever.search.given import GivenQueries, VectorFinder
@@ -43,8 +43,12 @@ class VectorSearchMethods:
             InputError: a vector is empty, not finite or zero everywhere, or the index has none.
             MismatchError: a vector is of another width than those of the index.
         """
+        if vectors is None or isinstance(vectors, str):
+            raise InputError(f"vectors is {short_repr(vectors)}; expected an array (n, dim).")
         queries = [QueryVector.of(vector) for vector in vectors]
         options = search_options(mmr, all_words=False, phrase=False)
+        if not queries:
+            return []
         return self.vector_retriever(index).search_many(queries, k, where=where, options=options)
 
     def vector_retriever(self, index: str | None = None) -> Retriever:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from indexes.catalog.records import ASKED, AUTO, EmbeddingRow, kind_of
-from indexes.errors import InputError, MismatchError
+from indexes.errors import InputError, MismatchError, check_text
 from indexes.pipeline.executors.base import Executor
 from indexes.store import Store
 from indexes.vectors.engines import remote_definition
@@ -253,6 +253,7 @@ def _spelled(ann: str | None) -> str | None:
     """Return `auto` and exact search in one spelling; a factory string as it is."""
     if ann is None:
         return None
+    check_text("ann", ann)
     known = {AUTOMATIC: AUTOMATIC, **dict.fromkeys(EXACT, FLAT)}
     return known.get(ann.lower(), ann)
 

@@ -13,7 +13,7 @@ from indexes import threads
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.filters.conditions import Filter
 from indexes.catalog.filters.field_names import dotted_fields
-from indexes.errors import InputError, pluralize
+from indexes.errors import InputError, check_text, pluralize
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
@@ -273,6 +273,8 @@ def kept_at(
 
     Looking up an index takes as long as a search.
     """
+    if index is not None:
+        check_text("The name of an index", index)
     known = kept.get(index)
     if known is None or known[0] != generation:
         known = kept[index] = generation, make()

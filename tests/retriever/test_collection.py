@@ -820,7 +820,49 @@ def test_no_build_leaves_files_that_the_next_would_remove(collection):
         (lambda c: c.fuse("z", [1, 2]), "The name of an index is 1; expected text."),
         (lambda c: c.cascade("z", ["a"], "b"), "The name of an index is ['a']; expected text."),
         (lambda c: c.index_fields(["year"]), "The name of a field is ['year']; expected text."),
+        (lambda c: c.field_notes(None), "The name of a field is None; expected text."),
         (lambda c: c.delete(1), "delete was given int; expected a list of document ids."),
+        (
+            lambda c: c.documents_of("d"),
+            "documents_of was given one text; expected a list of document ids.",
+        ),
+        (
+            lambda c: c.unknown_ids(None),
+            "unknown_ids was given NoneType; expected a list of document ids.",
+        ),
+        (lambda c: c.documents_of([1]), "A document id is int; expected text."),
+        (
+            lambda c: c.search(like=[1]),
+            "like is [1]; expected a list of document ids.",
+        ),
+        (lambda c: c.embedder(None), "The name of an index is None; expected text."),
+        (lambda c: c.corpus_map(3), "The name of an index is 3; expected text."),
+        (lambda c: c.index_info(10**30), f"The name of an index is {10**30}; expected text."),
+        (lambda c: c.vector_retriever(["a"]), "The name of an index is ['a']; expected text."),
+        (lambda c: c.search_vectors(None), "vectors is None; expected an array (n, dim)."),
+        (
+            lambda c: c.fuse("z", ["a", "b"], method=None),
+            "The fusion method is None; expected text.",
+        ),
+        (
+            lambda c: c.fuse("z", ["a", "b"], weights=3),
+            "The weights are 3; expected a list of 2 numbers.",
+        ),
+        (lambda c: c.cascade("z", "a", rerank=3), "The reranker is 3; expected text."),
+        (
+            lambda c: c.build("y", "hashing", options=[1]),
+            "options are [1]; expected a dict of names.",
+        ),
+        (lambda c: c.build("y", "hashing", ann=3), "ann is 3; expected text."),
+        (lambda c: c.build("y", "hashing", engine=3), "engine is 3; expected text."),
+        (
+            lambda c: c.build("y", lexical=True, language=b"english"),
+            "The language is b'english'; expected text.",
+        ),
+        (
+            lambda c: c.build("y", lexical=True, stopwords="no"),
+            "stopwords is 'no'; expected True or False.",
+        ),
         (
             lambda c: c.build("y", HashingEmbedder),
             "The embedder is the class HashingEmbedder; give an instance: HashingEmbedder(...).",
@@ -830,6 +872,19 @@ def test_no_build_leaves_files_that_the_next_would_remove(collection):
 def test_arguments_of_another_type_are_named(collection, call, message):
     collection.add([Document("d", "a cat")])
     refused(InputError, exactly(message), call, collection)
+
+
+def test_numbers_and_lists_of_numpy_are_taken(collection):
+    collection.add([Document("n", "north"), Document("e", "east east")])
+    collection.build("words", lexical=True, k1=np.int64(2), b=np.float32(0.5))
+    assert collection.index_info("words").options["k1"] == 2
+    collection.build("words", lexical=True, k1=2, b=0.5)  # the same
+    collection.build("axes", Axes(), ann="HNSW8")
+    collection.fuse("both", ["words", "axes"], weights=np.array([1, 3]))
+    assert collection.tune("axes", queries=np.array(["north", "east"])).queries == 2
+    assert ids(collection.search("north", index="both", like=None, unlike=None))[0] == "n"
+    assert collection.search_vectors([], index="axes") == []
+    assert [one.doc_id for one in collection.documents_of(np.array(["e"]))] == ["e"]
 
 
 def test_a_fingerprint_is_text(collection):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from indexes.catalog.filters.conditions import AnyOf, Exists, Filter, fields_of
-from indexes.errors import InputError
+from indexes.errors import InputError, check_text
 
 Path = tuple[str, ...]
 Fits = Callable[[Filter], bool]
@@ -32,6 +32,7 @@ class DottedPath(Path):
 
 def field_path(name: str) -> Path:
     """Return the path that a field's name denotes; a part between dots is quoted or not empty."""
+    check_text("The name of a field", name)
     labels, at = list[str](), 0
     while found := _LABEL.match(name, at):
         labels.append(found[0])

@@ -6,7 +6,7 @@ A definition is plain JSON, kept in the catalog.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError, did_you_mean, pluralize
+from indexes.errors import InputError, check_text, did_you_mean, pluralize
 from retriever.indexing.inspection import CONVEX, MINMAX, RRF
 
 METHODS = (RRF, MINMAX, CONVEX)
@@ -78,11 +78,14 @@ def fusion_definition(
     """Return the definition of a fusion of `parts` indexes; errors as in `Collection.fuse`."""
     if parts < 2:
         raise InputError("A fusion needs at least two indexes: give another.")
+    check_text("The fusion method", method)
     if method not in METHODS:
         raise InputError(
             f"Unknown fusion method '{method}'; expected one of: {', '.join(METHODS)}."
             f"{did_you_mean(method, METHODS)}"
         )
+    if weights is not None and not isinstance(weights, Iterable):
+        raise InputError(f"The weights are {weights!r}; expected a list of {parts} numbers.")
     weights = [1.0] * parts if weights is None else list(weights)
     if len(weights) != parts:
         given = pluralize(len(weights), "weight")
