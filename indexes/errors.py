@@ -235,6 +235,18 @@ def check_text(what: str, value: object) -> None:
         raise InputError(f"{what} is {short_repr(value)}; expected text.")
 
 
+def check_flag(what: str, value: object) -> None:
+    """Raise an InputError that names `what` unless a value is True or False."""
+    if not isinstance(value, bool):
+        raise InputError(f"{what} is {short_repr(value)}; expected True or False.")
+
+
+def check_seed(value: object) -> None:
+    """Raise an InputError unless a seed of random numbers is a whole number from 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"The seed is {short_repr(value)}; expected 0 or more.")
+
+
 def pluralize(number: int, one: str, more: str = "") -> str:
     """Format a count with its noun: `1 query`, `2,000 queries`; by default the plural adds an s."""
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"

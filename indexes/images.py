@@ -71,7 +71,12 @@ class Image:
         try:
             str(path.absolute()).encode()
         except UnicodeEncodeError:
-            shown = os.fsencode(path).decode(errors="backslashreplace")
+            # Names of files have bytes that are no UTF-8; other paths any lone surrogate.
+            try:
+                name = os.fsencode(path)
+            except UnicodeEncodeError:
+                name = str(path).encode(errors="surrogatepass")
+            shown = name.decode(errors="backslashreplace")
             raise InputError(f"{shown}: the image's name is not UTF-8. Rename it.") from None
         return cls(str(path), hashlib.sha256(_bytes_of(path)).hexdigest(), path.absolute())
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from indexes.errors import InputError, MismatchError
+from indexes.errors import InputError, MismatchError, short_repr
 
 Keys = NDArray[np.int64]
 Matrix = NDArray[np.float32]
@@ -122,10 +122,10 @@ def lengths_of(rows: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.sqrt(squares)
 
 
-def validate_k(k: int) -> int:
+def validate_k(k: int, name: str = "k") -> int:
     """Return `k` as an int; raise an InputError if it is not a whole number of at least 1."""
     if type(k) is int and k >= 1:  # the usual case, checked at every entry point
         return k
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k is {k!r}; expected a whole number of at least 1.")
+        raise InputError(f"{name} is {short_repr(k)}; expected a whole number of at least 1.")
     return int(k)

@@ -21,7 +21,7 @@ from indexes.catalog.sqlite.commits import noted_commit
 from indexes.catalog.sqlite.database import Catalog
 from indexes.document import Document
 from indexes.errors import DamageError, check_text
-from indexes.neighbors import Matrix
+from indexes.neighbors import Matrix, validate_k
 from indexes.search.recent import RecentPassages
 from indexes.search.searchers import SearcherCache
 from indexes.search.snapshot import Snapshot
@@ -189,6 +189,7 @@ class Reader:
 
         At most `most` of them, evenly spread. All are read from one state of the collection.
         """
+        most = validate_k(most, "most")
         with self.catalog.reading():
             embedding = self.registry.embedding_of(self.registry.index(index))
             deleted = self.corpus.tombstones()

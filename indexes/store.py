@@ -365,7 +365,7 @@ class Store(Reader):
             if users := [row.name for row in self.indexes() if name in row.parts]:
                 raise InputError(
                     f"Index '{name}' is part of: {', '.join(users)}. Drop those first.",
-                    next_step=NextStep("drop", self.folder, users[0]),
+                    next_step=NextStep("drop", self.folder, self._outermost(users[0])),
                 )
             freed = index.digest.size
             with self.catalog.writing():
@@ -376,6 +376,13 @@ class Store(Reader):
                     self.registry.drop_embedding(index.embedding)
             self._sweep()
         return freed
+
+    def _outermost(self, name: str) -> str:
+        """Return an index that is part of no other, and has this one as a part, or is this one."""
+        rows = self.indexes()
+        while user := next((row.name for row in rows if name in row.parts), None):
+            name = user
+        return name
 
     def rename(self, old: str, new: str) -> None:
         """Rename an index, and in the combinations that use it, in one commit.

@@ -21,7 +21,7 @@ from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.combinations.escalation import DEFAULT_MARGIN, escalation_definition
 from retriever.search.combinations.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.frames import DataFrame, queries_of
-from retriever.search.queries import Queries, Query
+from retriever.search.queries import Queries, Query, validate_queries
 from retriever.search.retriever import KeptRetrievers
 from retriever.updates import Updates
 
@@ -121,7 +121,7 @@ class Building(Updates):
         """
         words = WordOptions(language, stopwords, k1, b)
         if isinstance(embedder, str):
-            embedder = load_embedder(parse_spec(embedder, options or {}))
+            embedder = load_embedder(parse_spec(embedder, {} if options is None else options))
         elif isinstance(embedder, type):
             name = embedder.__name__
             raise InputError(f"The embedder is the class {name}; give an instance: {name}(...).")
@@ -166,11 +166,11 @@ class Building(Updates):
                 queries = list(queries_of(queries).values())
             if isinstance(queries, str):
                 raise InputError("Queries are one text; expected a list of texts.")
-            queries = list(queries)
-            if not queries:
+            asked = validate_queries(queries)
+            if not asked:
                 raise InputError("There are no queries to tune with: leave them out, or give some.")
             embedder = self._models.for_queries(self._store.index(name))
-            vectors = Queries(queries).vectors(embedder)
+            vectors = Queries(asked).vectors(embedder)
         return self._building.tune(name, recall, vectors)
 
     def fuse(
@@ -239,7 +239,7 @@ class Building(Updates):
                 "A cascade needs one to rank the candidates: an index (second) or a model (rerank)."
             )
         if rerank is not None:
-            reranker = load_reranker(parse_reranker(rerank, options or {}))
+            reranker = load_reranker(parse_reranker(rerank, {} if options is None else options))
             return self._logged(self._building.rerank(name, first, reranker, definition))
         if options:
             raise InputError("options are those of a model: give rerank='KIND:MODEL' with them.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from numpy.typing import ArrayLike
@@ -32,7 +32,7 @@ from retriever.search.combinations.reranking import RerankingFinder
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.frames import DataFrame, queries_of
 from retriever.search.given import GivenFinder, GivenQueries
-from retriever.search.like import Like
+from retriever.search.like import NO_IDS, Like
 from retriever.search.options import PLAIN, SearchOptions, search_options
 from retriever.search.queries import AnyQuery, Query, QueryVector, validate_queries
 from retriever.search.results import Hits
@@ -55,8 +55,8 @@ class Searching(Documents, VectorSearchMethods):
         text: str | None = None,
         *,
         image: ImageSource | None = None,
-        like: Sequence[str] = (),
-        unlike: Sequence[str] = (),
+        like: Iterable[str] | None = NO_IDS,
+        unlike: Iterable[str] | None = NO_IDS,
         vector: ArrayLike | None = None,
         index: str | None = None,
         k: int = 10,
@@ -94,13 +94,14 @@ class Searching(Documents, VectorSearchMethods):
             DamageError: a file of the index is not what the catalog says.
         """
         options = search_options(mmr, all_words=all_words, phrase=phrase)
-        like, unlike = [() if given is None else given for given in (like, unlike)]
-        if len(like) or len(unlike):
+        # Not for their defaults: this is on the path of every search.
+        given = like is not NO_IDS or unlike is not NO_IDS
+        if given and (asked := Like.of(like, unlike)):
             if text is not None or image is not None or vector is not None:
                 raise InputError(
                     "Give either documents to be like, or a text, an image or a vector."
                 )
-            return self._search_like(Like.of(like, unlike), index, k, where, options)
+            return self._search_like(asked, index, k, where, options)
         query, retrievers = self._asked(text, image, vector)
         hits = self._search_known(retrievers, query, index, k, where, options)
         if hits is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import FileNote
+from indexes.errors import FileNote, InputError, short_repr
 from indexes.ingest.sources import Record, Source
 from retriever.formats.documents import DocumentSource, IsKnown, read_records
 from retriever.formats.files.kinds import is_image
@@ -42,6 +42,8 @@ class SourceReading:
         """
         text = options.get("text")
         if text is not None and not isinstance(text, str):
+            if not isinstance(text, Iterable):
+                raise InputError(f"text is {short_repr(text)}; expected names of columns.")
             # Empty on the command line if it is not given.
             options = {**options, "text": list(text) or None}
         given = {name: value for name, value in options.items() if value is not None}

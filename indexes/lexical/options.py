@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any
 
-from indexes.errors import InputError, check_text, did_you_mean
+from indexes.errors import InputError, check_flag, check_text, did_you_mean
 
 LANGUAGES = (
     *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
@@ -43,8 +43,7 @@ class LexicalOptions:
 
     def __post_init__(self) -> None:
         check_text("The language", self.language)
-        if not isinstance(self.stopwords, bool):
-            raise InputError(f"stopwords is {self.stopwords!r}; expected True or False.")
+        check_flag("stopwords", self.stopwords)
         if self.language not in LANGUAGES:
             raise InputError(
                 f"No stemmer for '{self.language}'. It can be: {', '.join(LANGUAGES)}."

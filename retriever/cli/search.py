@@ -222,7 +222,7 @@ class _Asked:
         """The documents to be like, and unlike; None for another search."""
         from retriever.search.like import Like
 
-        return Like.of(self.like, self.unlike) if self.like or self.unlike else None
+        return Like.of(self.like, self.unlike)
 
     def read(self, columns: Mapping[str, Any]) -> Mapping[str, AnyQuery]:
         """Return the queries by id; a single one has the empty id."""

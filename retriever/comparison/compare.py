@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from indexes.catalog.records import kind_of
-from indexes.errors import InputError, unknown_name
+from indexes.errors import InputError, check_seed, check_text, short_repr, unknown_name
 from indexes.images import Image
 from indexes.progress import Progress
 from indexes.text.compounds import Compounds
@@ -126,6 +126,7 @@ def compare(
     retrievers += by_model.retrievers
     names = [*(one.name for one in retrievers), *runs]
     _check_baseline(baseline, names, qrels)
+    check_seed(seed)
     if pairs and (qrels is None or len(names) < 2):
         raise InputError(
             "Pairs need judgments and at least two systems. Give both, or leave it out."
@@ -210,6 +211,8 @@ def compare(
 
 
 def _check_baseline(baseline: str | None, names: Sequence[str], qrels: GivenQrels | None) -> None:
+    if baseline is not None:
+        check_text("The baseline", baseline)
     if baseline is not None and baseline not in names:
         raise unknown_name("system", baseline, "this comparison", names)
     if baseline is not None and qrels is None:
@@ -343,6 +346,9 @@ def _check_names(
     """Raise an InputError if no system is named, or one twice."""
     if isinstance(indexes, str):
         raise InputError(f"The indexes are one string, '{indexes}'; expected a list of names.")
+    if not isinstance(indexes, Iterable):
+        raise InputError(f"The indexes are {short_repr(indexes)}; expected a list of names.")
+    indexes = list(indexes)
     if not indexes and not runs:
         has = ", ".join(collection.index_names())
         path = collection.path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from indexes.document import Document
-from indexes.errors import InputError, did_you_mean
+from indexes.errors import InputError, check_text, did_you_mean, short_repr
 from retriever.document_queries.rest import joined, repeats, words_of
 from retriever.splitting import sentences
 
@@ -92,8 +92,11 @@ KINDS: Mapping[str, Callable[[Parts], Made | None]] = {
 
 def checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     """Return kinds of queries, each once; an InputError names one that is unknown."""
+    if isinstance(kinds, str) or not isinstance(kinds, Iterable):
+        raise InputError(f"kinds is {short_repr(kinds)}; expected a list of kinds of queries.")
     found = tuple(dict.fromkeys(kinds))
     for kind in found:
+        check_text("A kind of query", kind)
         if kind not in KINDS:
             raise InputError(
                 f"Unknown kind of query '{kind}'; expected some of: {', '.join(KINDS)}."

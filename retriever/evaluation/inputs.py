@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError, pluralize, short_repr
-from retriever.formats.judgments import check_grade, whole_grade
+from retriever.formats.judgments import check_grade
 from retriever.formatting import first_names
 from retriever.search.frames import by_text_id, text_id
 from retriever.search.results import Hit, Run
@@ -84,12 +84,9 @@ def _grades(query_id: str, given: object) -> dict[str, int]:
     grades: dict[str, int] = {}
     for key, value in [*pairs, *((key, 1) for key in ids)]:
         doc_id = text_id(f"A document id of query '{query_id}'", key)
-        grade = whole_grade(value)
-        found = f"The grade of '{doc_id}' for query '{query_id}' is"
-        if grade is None:
-            raise InputError(f"{found} {short_repr(value)}; expected a whole number.")
-        check_grade(query_id, doc_id, grade)
+        grade = check_grade(query_id, doc_id, value)
         if grades.setdefault(doc_id, grade) != grade:
+            found = f"The grade of '{doc_id}' for query '{query_id}' is"
             raise InputError(f"{found} both {grades[doc_id]} and {grade}; expected one.")
     return grades
 

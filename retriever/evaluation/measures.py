@@ -15,12 +15,12 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from indexes.errors import InputError, UnknownNameError, did_you_mean
+from indexes.errors import InputError, UnknownNameError, check_text, did_you_mean, short_repr
 from retriever.evaluation.inputs import GivenQrels, GivenRun, RunHits, qrels_of, run_of
 from retriever.formats.judgments import HIGHEST_GRADE
 
@@ -54,6 +54,11 @@ def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(names, str):
         raise InputError(f"The measures are one string, '{names}'; expected a sequence of names.")
+    if not isinstance(names, Iterable):
+        raise InputError(f"The measures are {short_repr(names)}; expected a sequence of names.")
+    names = list(names)
+    for name in names:
+        check_text("The name of a measure", name)
     found = {name: _parse(name) for name in names}
     unknown = [name for name, measure in found.items() if measure is None]
     named = ", ".join(f"'{name}'" for name in unknown)

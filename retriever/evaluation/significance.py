@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError
+from indexes.errors import InputError, check_seed
 
 ALPHA = 0.05
 POWER = 0.8
@@ -98,8 +98,7 @@ def differences(
         InputError: a system and the baseline do not have the same queries; a value is not
             finite; `seed` is negative.
     """
-    if seed < 0:
-        raise InputError(f"The seed is {seed}; expected 0 or more.")
+    check_seed(seed)
     for name, values in systems.items():
         _check_queries(name, values, baseline)
     query_ids = sorted(baseline)
@@ -118,8 +117,7 @@ def all_pairs(
     Raises:
         InputError: as in `differences`; fewer than two systems.
     """
-    if seed < 0:
-        raise InputError(f"The seed is {seed}; expected 0 or more.")
+    check_seed(seed)
     if len(systems) < 2:
         raise InputError("Pairs need at least two systems.")
     first = next(iter(systems.values()))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import BadRecord, FileFormatError, InputError
+from indexes.errors import BadRecord, FileFormatError, InputError, short_repr
 from retriever.formats.columns.check import one_of, requires
 from retriever.formats.delimited import read_delimited
 from retriever.formats.labels import is_label_file, label_rows
@@ -69,29 +69,41 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
     """Write query_id to doc_id to grade in the format of `path`'s extension, gzipped for `.gz`.
 
     `.csv` has the columns `query_id,doc_id,relevance`; `.qrels` and `.trec` are TREC's four
-    columns; everything else is BEIR's TSV. Grades are unchanged. A query without judgments
-    writes no line.
+    columns; everything else is BEIR's TSV. Grades are whole numbers, also as 2.0 or True. A query
+    without judgments writes no line.
 
     Raises:
         InputError: an id is empty, not valid Unicode, or holds white space in TREC's format; a
-            grade is beyond a million; `path` cannot be written. Nothing is written then.
+            grade is not whole, or beyond a million; `path` cannot be written. Nothing is written
+            then.
     """
     ending = Path(without_gz(os.fspath(path))).suffix.lower()
     check = check_token if ending in TREC_ENDINGS else check_text
+    whole: dict[str, dict[str, int]] = {}
     for query_id, grades in qrels.items():
         check("query id", query_id)
+        if not isinstance(grades, Mapping):
+            raise InputError(
+                f"The judgments of query '{query_id}' are {type(grades).__name__}; expected a "
+                "mapping of document id to grade."
+            )
+        whole[query_id] = {}
         for doc_id, grade in grades.items():
             check("document id", doc_id)
-            check_grade(query_id, doc_id, grade)
+            whole[query_id][doc_id] = check_grade(query_id, doc_id, grade)
     with atomic_writer(path) as file:
-        file.writelines(_lines(ending, qrels))
+        file.writelines(_lines(ending, whole))
 
 
-def check_grade(query_id: str, doc_id: str, grade: int) -> None:
-    """Raise `InputError` for a grade beyond `HIGHEST_GRADE` in absolute value."""
+def check_grade(query_id: str, doc_id: str, given: object) -> int:
+    """Return a grade as `whole_grade`; InputError if it is not whole, or beyond a million."""
+    grade = whole_grade(given)
+    found = f"The grade of '{doc_id}' for query '{query_id}' is"
+    if grade is None:
+        raise InputError(f"{found} {short_repr(given)}; expected a whole number.")
     if abs(grade) > HIGHEST_GRADE:
-        found = f"The grade of '{doc_id}' for query '{query_id}' is {grade}"
-        raise InputError(f"{found}; expected at most {HIGHEST_GRADE:,}.")
+        raise InputError(f"{found} {grade}; expected at most {HIGHEST_GRADE:,}.")
+    return grade
 
 
 def whole_grade(given: Any) -> int | None:

@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from indexes.errors import BadRecord, BadRecordsError, FileFormatError, InputError
+from indexes.errors import BadRecord, BadRecordsError, FileFormatError, InputError, short_repr
 
 # Enough to see what is wrong; a big file of another format must not fill memory.
 KEPT = 1_000
@@ -72,14 +72,16 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def text_fault(what: str, value: str) -> str:
-    """Return why an id or text called `what` is empty or not valid Unicode; "" if it is fine."""
+def text_fault(what: str, value: object) -> str:
+    """Return why an id or text is of another type, empty or not valid Unicode; "" if it is not."""
+    if not isinstance(value, str):
+        return f"{what} is {short_repr(value)}, not text"
     if not value.strip():
         return f"{what} is empty"
     return "" if is_unicode(value) else f"{what} is not valid Unicode"
 
 
-def check_text(what: str, value: str) -> None:
+def check_text(what: str, value: object) -> None:
     """Raise `InputError` with the `text_fault` of a value, if it has one."""
     if fault := text_fault(what, value):
         raise InputError(f"The {fault}.")

@@ -12,7 +12,7 @@ from indexes.catalog.records import (
     kind_of,
 )
 from indexes.catalog.registry import another_index
-from indexes.errors import FailedText, FailedTextsError, InputError, check_text
+from indexes.errors import FailedText, FailedTextsError, InputError, check_flag, check_text
 from indexes.lexical.options import LexicalOptions
 from indexes.pipeline.executors.base import Executor
 from indexes.progress import Progress
@@ -59,6 +59,8 @@ class IndexBuilder:
                 "BM25 reads all texts with threads of this machine, which workers would not "
                 "speed up: leave --workers (workers) out with --lexical."
             )
+        check_flag("lexical", wanted.lexical)
+        check_flag("refit", wanted.refit)
         if wanted.imported is not None:
             return import_vectors(self.store, self.models, name, wanted.imported, wanted, progress)
         if wanted.similarity is not None or wanted.allow_missing:

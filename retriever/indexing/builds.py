@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from indexes.catalog.records import ASKED, AUTO, EmbeddingRow, kind_of
-from indexes.errors import InputError, MismatchError, check_text
+from indexes.errors import InputError, MismatchError, check_text, short_repr
 from indexes.pipeline.executors.base import Executor
 from indexes.store import Store
 from indexes.vectors.engines import remote_definition
@@ -16,7 +16,7 @@ from retriever.advice import shell_command
 from retriever.embedders import Embedder, modalities_of, similarity_of
 from retriever.embedders.base import IMAGE, TEXT, is_sparse
 from retriever.formats.vectors.reading import VectorFile
-from retriever.indexing.embedder_pool import EmbedderPool
+from retriever.indexing.embedder_pool import EmbedderPool, check_embedder
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 
 DTYPES = ("float32", "float16")
@@ -192,18 +192,16 @@ def _wanted_structure(wanted: BuildRequest) -> dict[str, Any]:
 
 def check_dtype(dtype: str | None) -> None:
     """Raise an InputError unless vectors can be stored so; None is the default."""
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}; expected one of: {', '.join(DTYPES)}.")
+    if dtype is not None and (not isinstance(dtype, str) or dtype not in DTYPES):
+        raise InputError(f"dtype is {short_repr(dtype)}; expected one of: {', '.join(DTYPES)}.")
 
 
 def _check(wanted: BuildRequest) -> None:
     embedder = wanted.embedder
-    if embedder is not None and not isinstance(embedder, Embedder):
-        kind = type(embedder).__name__
-        raise InputError(
-            f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
-            "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
-        )
+    if wanted.ann is not None:
+        check_text("ann", wanted.ann)
+    if embedder is not None:
+        check_embedder(embedder)
     if embedder is not None and not {TEXT, IMAGE} & {*(takes := modalities_of(embedder))}:
         raise InputError(
             f"The embedder {embedder.name} encodes {', '.join(takes) or 'nothing'}; the passages "
@@ -253,7 +251,6 @@ def _spelled(ann: str | None) -> str | None:
     """Return `auto` and exact search in one spelling; a factory string as it is."""
     if ann is None:
         return None
-    check_text("ann", ann)
     known = {AUTOMATIC: AUTOMATIC, **dict.fromkeys(EXACT, FLAT)}
     return known.get(ann.lower(), ann)
 

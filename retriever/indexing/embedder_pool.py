@@ -68,6 +68,16 @@ MODELS = "models"
 _COUNTED = ("words", "known_words", "truncated", "tokens", "padded", "guessed_words")
 
 
+def check_embedder(embedder: object) -> None:
+    """Raise an InputError unless an object has the members of an embedder."""
+    if not isinstance(embedder, Embedder):
+        raise InputError(
+            f"The embedder is {type(embedder).__name__}; expected an object with name, dim, "
+            "fingerprint, encode_documents and encode_queries, such as "
+            "StaticEmbedder('glove-6b-50d')."
+        )
+
+
 class EmbedderPool:
     """Embedders by index; indexes over the same vectors share one."""
 
@@ -148,6 +158,7 @@ class EmbedderPool:
 
     def use(self, index: str, embedder: Embedder) -> None:
         """Use this embedder for an index's queries or documents; see `Collection.use`."""
+        check_embedder(embedder)
         row, embedding = self._store.index(index), self._store.embedding(index)
         embedder = self.as_fitted(index, embedder)
         given, made = map(vector_fingerprint, (embedder.fingerprint, embedding.fingerprint))

@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.catalog.document_rows import whole_text
 from indexes.document import Document
-from indexes.errors import InputError, pluralize
+from indexes.errors import InputError, check_seed, pluralize
 from retriever.collection import Collection
 from retriever.document_queries.drawing import SPARE, Drawn, in_rounds, queries_by_kind
 from retriever.document_queries.duplicates import repeated_documents
@@ -54,8 +54,7 @@ def make_queries(
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InputError(f"The number of queries is {count!r}; expected a whole number from 1 up.")
-    if seed < 0:
-        raise InputError(f"The seed is {seed}; expected 0 or more.")
+    check_seed(seed)
     if made_by is not None:
         drawn = _by_function(_shuffled(collection, seed), made_by)
     else:

@@ -151,6 +151,8 @@ class DenseFinder(SingleIndex):
             return [()]
         known = np.any(vectors, axis=1).tolist()
         what = "known word" if TEXT in self.modalities() else "image"
+        if queries.like is not None:
+            return [() if found else (_nothing_of(queries, self.name),) for found in known]
         return [
             () if found else (_unknown(query, self.embedder.name, what),)
             for query, found in zip(queries.contents, known, strict=True)
@@ -226,7 +228,9 @@ class LexicalFinder(SingleIndex):
         notes = []
         for query, words, none in zip(queries.contents, terms, nothing, strict=True):
             what = "known word" if words else "word"
-            if words and queries.matching != ANY:
+            if queries.like is not None:
+                said = (_nothing_of(queries, self.name),)
+            elif words and queries.matching != ANY:
                 said = (f"No document has {HAVING[queries.matching]} {_shown(query_text(query))}.",)
             else:
                 said = (_unknown(query, self.name, what),)
@@ -252,6 +256,13 @@ def _unknown(query: Query, name: str, what: str = "known word") -> str:
     if isinstance(query, Image):
         return f"{name} encodes only text: it finds nothing for the image {_shown(query.source)}."
     return f"No {what} in {_shown(query)}: {name} finds nothing for it."
+
+
+def _nothing_of(queries: Queries, name: str) -> str:
+    """Return a note on a query by documents of which an index has nothing to compare."""
+    return (
+        f"'{name}' has nothing of the documents to be like: no hit is {_shown(str(queries.like))}."
+    )
 
 
 def _shown(text: str) -> str:

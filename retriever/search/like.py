@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from indexes.catalog.document_rows import whole_text
-from indexes.errors import InputError
+from indexes.errors import InputError, short_repr
 from indexes.lexical.bm25 import LexicalIndex, Terms, tokens_of
 from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE, Keys, Matrix
@@ -32,6 +32,9 @@ MOST_TERMS = 25
 FEWEST_DOCUMENTS = 2
 
 
+NO_IDS: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Like:
     """A query by documents: ids of those that hits should be like, and unlike."""
@@ -40,14 +43,16 @@ class Like:
     unlike: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, like: Sequence[str], unlike: Sequence[str]) -> Like:
-        """Return the query; raise an InputError if there is no id to be like, or one is no text."""
-        for name, given in (("like", like), ("unlike", unlike)):
-            if isinstance(given, str) or not all(isinstance(one, str) for one in given):
-                raise InputError(f"{name} is {given!r}; expected a list of document ids.")
-        if not like:
+    def of(cls, like: Iterable[str] | None, unlike: Iterable[str] | None) -> Like | None:
+        """Return the query; None if no ids are given.
+
+        Raises:
+            InputError: there is none to be like, or one is no text.
+        """
+        liked, unliked = _ids("like", like), _ids("unlike", unlike)
+        if unliked and not liked:
             raise InputError("Say which documents the hits should be like, not only unlike.")
-        return cls(tuple(dict.fromkeys(like)), tuple(dict.fromkeys(unlike)))
+        return cls(liked, unliked) if liked else None
 
     @property
     def doc_ids(self) -> tuple[str, ...]:
@@ -57,6 +62,16 @@ class Like:
     def __str__(self) -> str:
         unlike = [f"unlike {doc_id}" for doc_id in self.unlike]
         return ", ".join([*(f"like {doc_id}" for doc_id in self.like), *unlike])
+
+
+def _ids(name: str, given: Iterable[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    is_list = isinstance(given, Iterable) and not isinstance(given, str)
+    ids = list(given) if is_list else []
+    if not is_list or not all(isinstance(one, str) for one in ids):
+        raise InputError(f"{name} is {short_repr(given)}; expected a list of document ids.")
+    return tuple(dict.fromkeys(ids))
 
 
 def like_queries(snapshot: Snapshot, finder: Finder, like: Like) -> Queries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Real
 
-from indexes.errors import InputError
+from indexes.errors import InputError, check_flag, short_repr
 
 # Which of a query's words a passage must have, to be found by BM25.
 ANY, ALL, PHRASE = "any", "all", "phrase"
@@ -30,8 +30,8 @@ class SearchOptions:
         is_number = isinstance(self.mmr, Real) and not isinstance(self.mmr, bool)
         if not is_number or not 0 <= self.mmr <= 1:
             raise InputError(
-                f"mmr is {self.mmr!r}; expected a number from 0, diversity alone, to 1, relevance "
-                "alone."
+                f"mmr is {short_repr(self.mmr)}; expected a number from 0, diversity alone, to 1, "
+                "relevance alone."
             )
 
 
@@ -40,6 +40,8 @@ PLAIN = SearchOptions()
 
 def search_options(mmr: float | None, *, all_words: bool, phrase: bool) -> SearchOptions:
     """Return the options of a search; a phrase has all of its words."""
-    if mmr is None and not all_words and not phrase:
+    if mmr is None and all_words is False and phrase is False:
         return PLAIN
+    check_flag("all_words", all_words)
+    check_flag("phrase", phrase)
     return SearchOptions(mmr, PHRASE if phrase else ALL if all_words else ANY)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from indexes.errors import InputError, RetrieverError
+from indexes.errors import InputError, RetrieverError, short_repr
 from indexes.images import Image
 from indexes.lexical.bm25 import Terms, terms_of
 from indexes.lexical.options import LexicalOptions
@@ -206,7 +206,10 @@ def validate_queries(
         isinstance(contents, Mapping) or not isinstance(contents, Iterable)
     ):
         raise InputError(f"Queries are {type(contents).__name__}; expected a list of texts.")
-    contents = list(contents)
+    try:
+        contents = list(contents)
+    except TypeError:  # an array of no dimension
+        raise InputError(f"Queries are {short_repr(contents)}; expected a list of texts.") from None
     for position, content in enumerate(contents):
         if isinstance(content, Image | QueryVector):
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CLOSE = {"Connection": "close"}
 # As many of the longest bodies are held at once.
 BODIES = 16
+# How long the rest of a body that is refused is read: a client may write all before it reads.
+LINGER_SECONDS = 5.0
 # Sent unless an answer has its own; the page has another policy.
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -61,7 +64,10 @@ class Guarded:
             self._check(scope, headers)
             body = await self._body(headers, receive)
         except RefusedError as refusal:
-            await problem_of(refusal)(scope, receive, with_headers)
+            answer = problem_of(refusal)
+            lingers = refusal.status in (413, 429)
+            send_all = self._reading_on(receive, with_headers) if lingers else with_headers
+            await answer(scope, receive, send_all)
             return
         if body is None:  # the client has left
             return
@@ -69,6 +75,32 @@ class Guarded:
             await self._app(scope, _replayed(body, receive), with_headers)
         finally:
             self._held -= len(body)
+
+    def _reading_on(self, receive: Receive, send: Send) -> Send:
+        """Return a `send` that reads what the client still sends before it ends an answer.
+
+        A client that writes all of a body first would be cut off, and not see why.
+        """
+
+        async def reading_on(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await self._discard(receive)
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        return reading_on
+
+    async def _discard(self, receive: Receive) -> None:
+        """Read and drop a body, up to some times the longest one, for some seconds."""
+        left = BODIES * self._limits.body
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(LINGER_SECONDS, self._limits.body_seconds)):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body"):
+                        return
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         # A page elsewhere can give its own name the address of this machine (DNS rebinding).

@@ -839,6 +839,22 @@ def test_no_build_leaves_files_that_the_next_would_remove(collection):
         (lambda c: c.corpus_map(3), "The name of an index is 3; expected text."),
         (lambda c: c.index_info(10**30), f"The name of an index is {10**30}; expected text."),
         (lambda c: c.vector_retriever(["a"]), "The name of an index is ['a']; expected text."),
+        (
+            lambda c: list(c.embedded("axes", most=0)),
+            "most is 0; expected a whole number of at least 1.",
+        ),
+        (
+            lambda c: c.use("axes", "hashing"),
+            "The embedder is str; expected an object with name, dim, fingerprint, encode_documents "
+            "and encode_queries, such as StaticEmbedder('glove-6b-50d').",
+        ),
+        (lambda c: c.add("x.jsonl", text=5), "text is 5; expected names of columns."),
+        (lambda c: c.build("y", lexical="no"), "lexical is 'no'; expected True or False."),
+        (
+            lambda c: c.search(image="\ud800"),
+            "\\xed\\xa0\\x80: the image's name is not UTF-8. Rename it.",
+        ),
+        (lambda c: c.tune("axes", queries=[5]), "Query 0 is int; expected text."),
         (lambda c: c.search_vectors(None), "vectors is None; expected an array (n, dim)."),
         (
             lambda c: c.fuse("z", ["a", "b"], method=None),
@@ -874,6 +890,12 @@ def test_arguments_of_another_type_are_named(collection, call, message):
     refused(InputError, exactly(message), call, collection)
 
 
+@pytest.mark.parametrize("opened", [Collection.open, Collection.create])
+def test_a_path_without_meaning_is_refused(tmp_path, opened):
+    says = "holds a NUL character, which no path has"
+    refused(CollectionError, says, opened, f"{tmp_path}/a\0b")
+
+
 def test_numbers_and_lists_of_numpy_are_taken(collection):
     collection.add([Document("n", "north"), Document("e", "east east")])
     collection.build("words", lexical=True, k1=np.int64(2), b=np.float32(0.5))
@@ -884,6 +906,8 @@ def test_numbers_and_lists_of_numpy_are_taken(collection):
     assert collection.tune("axes", queries=np.array(["north", "east"])).queries == 2
     assert ids(collection.search("north", index="both", like=None, unlike=None))[0] == "n"
     assert collection.search_vectors([], index="axes") == []
+    says = "Queries are array.*; expected a list of texts"
+    refused(InputError, says, collection.search_many, np.array("north"), index="axes")
     assert [one.doc_id for one in collection.documents_of(np.array(["e"]))] == ["e"]
 
 

@@ -161,9 +161,11 @@ def _bring_up_to_date(catalog: Catalog) -> None:
 
 def _check_name(path: Path) -> None:
     """Raise a CollectionError if a path is not UTF-8: tantivy opens no such file."""
+    if "\0" in str(path):
+        raise CollectionError(f"{str(path.parent)!r} holds a NUL character, which no path has.")
     try:
         os.fsencode(path.absolute()).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise CollectionError(
             f"The full path of {path.parent}/ is not UTF-8, as a collection's must be. "
             "Rename that folder, or the one around it."

@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from indexes.errors import InputError, WorkerError
+from indexes.errors import InputError, WorkerError, short_repr
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, Keys, Matrix
 from indexes.vectors.blocks import Block, count_live, live, live_keys
 from indexes.vectors.engine import Fill
@@ -85,10 +85,15 @@ def build(
     return FaissIndex(index, parameters, further, owners)
 
 
+# FAISS reads a factory string by regular expressions that overflow the stack from 15,000 on.
+LONGEST = 500
+
+
 def check_factory(factory: str, dim: int, metric: int = faiss.METRIC_INNER_PRODUCT) -> Any:
     """Return a new, empty FAISS index for a factory string; raise an InputError if it refuses."""
     if trouble := _trouble(factory):
-        raise InputError(f"FAISS cannot use '{factory}': {trouble}. Try HNSW32 or 'IVF256,SQ8'.")
+        shown = short_repr(factory)
+        raise InputError(f"FAISS cannot use {shown}: {trouble}. Try HNSW32 or 'IVF256,SQ8'.")
     try:
         return faiss.index_factory(dim, factory, metric)
     except (RuntimeError, AssertionError, TypeError, MemoryError) as error:
@@ -100,6 +105,8 @@ def check_factory(factory: str, dim: int, metric: int = faiss.METRIC_INNER_PRODU
 
 def _trouble(factory: str) -> str:
     """Return why a factory string would crash or hang FAISS, some already in `index_factory`."""
+    if len(factory) > LONGEST or not factory.isascii():
+        return f"a factory string has at most {LONGEST} characters, of ASCII alone"
     if re.search(r"(?<!\d)0+(?!\d)", factory):
         return "0 is no size (a graph's links, cells, parts and bits are at least 1)"
     if re.search(r"HNSW\d+_\d+\+", factory):

@@ -239,6 +239,10 @@ def test_a_file_with_no_index_or_another_one_is_damage(tmp_path, rows):
     refused(DamageError, "32 wide; expected IndexIDMap, 16 wide", load, path, 16)
 
 
+# FAISS reads the first ones by recursion, until the stack ends.
+UNREADABLE = ("x" * 20_000, "IVF4," * 4_000 + "Flat", "\udcff", "HNSW３２")
+
+
 @pytest.mark.parametrize(
     ("factory", "reason"),
     [
@@ -249,6 +253,7 @@ def test_a_file_with_no_index_or_another_one_is_damage(tmp_path, rows):
         ("NSG32,Flat", "building NSG never ends where some texts are equal"),
         ("NNDescent16", "building NNDescent never ends where some texts are equal"),
         *((factory, "0 is no size") for factory in WITH_ZERO),
+        *((factory, "a factory string has at most 500 characters") for factory in UNREADABLE),
     ],
 )
 def test_a_factory_that_would_kill_the_process_is_refused(factory, reason):

@@ -114,7 +114,7 @@ def test_drop_deletes_combinations_before_their_parts(two):
     succeed("build", two, "both", "--fuse", "floor", "--fuse", "graph")
     succeed("build", two, "deep", "--cascade", "floor", "--rerank", "both")
     refusal = "Index 'floor' is part of: both, deep. Drop those first."
-    assert fail("drop", two, "floor", "graph") == f"{refusal}\nRun: retriever drop {two} both"
+    assert fail("drop", two, "floor", "graph") == f"{refusal}\nRun: retriever drop {two} deep"
     printed = succeed("drop", two, "floor", "both", "graph", "deep")
     assert [line.split(":")[0] for line in printed.splitlines()] == [
         f"dropped {name}" for name in ("deep", "both", "floor", "graph")

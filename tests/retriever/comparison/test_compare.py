@@ -290,6 +290,11 @@ def test_judgments_of_other_queries_are_refused(compass):
         (["axes"], QUERIES, {"baseline": "axes"}, "A baseline needs judgments. Give qrels"),
         (["axes"], QUERIES, JUDGED | {"runs": {"axes": Run.of("axes", {})}}, RUN_NAMED_TWICE),
         (["axes"], QUERIES, JUDGED | {"baseline": "axes", "seed": -1}, "The seed is -1"),
+        (["axes"], QUERIES, {"seed": "x"}, "The seed is 'x'; expected 0 or more"),
+        (["axes"], QUERIES, JUDGED | {"baseline": 5}, "The baseline is 5; expected text"),
+        (["axes"], QUERIES, JUDGED | {"measures": 5}, "The measures are 5; expected a sequence"),
+        (["axes"], QUERIES, JUDGED | {"measures": [None]}, "The name of a measure is None"),
+        (5, QUERIES, {}, "The indexes are 5; expected a list of names"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(compass, names, queries, options, fault):

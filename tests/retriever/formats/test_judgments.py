@@ -1,10 +1,12 @@
 """Queries and judgments: reading, writing, and the errors of bad lines."""
 
+import math
 import re
 import tempfile
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -356,6 +358,28 @@ def test_judgments_are_written_as_the_ending_says(tmp_path, name, content):
     assert (tmp_path / name).read_text() == content
     refused(InputError, "The document id is empty", write_qrels, tmp_path / name, {"q": {"": 1}})
     assert (tmp_path / name).read_text() == content
+
+
+@pytest.mark.parametrize("grade", [True, 1.0, np.int64(1), "1", "1.0"])
+def test_grades_are_written_as_whole_numbers(tmp_path, grade):
+    write_qrels(tmp_path / "q.tsv", {"q": {"d": grade}})
+    assert read_qrels(tmp_path / "q.tsv") == {"q": {"d": 1}}
+
+
+@pytest.mark.parametrize(
+    ("write", "given", "message"),
+    [
+        (write_qrels, {"q": {"d": 1.5}}, "The grade of 'd' for query 'q' is 1.5; expected a whole"),
+        (write_qrels, {"q": {"d": math.nan}}, "The grade of 'd' for query 'q' is nan; expected"),
+        (write_qrels, {"q": ["d"]}, "The judgments of query 'q' are list; expected a mapping"),
+        (write_qrels, {1: {"d": 1}}, "The query id is 1, not text"),
+        (write_queries, {1: "cats"}, "The query id is 1, not text"),
+        (write_queries, {"q": None}, "The text of query 'q' is None, not text"),
+    ],
+)
+def test_what_no_reader_takes_is_not_written(tmp_path, write, given, message):
+    refused(InputError, message, write, tmp_path / "q.tsv", given)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("qrels", [{"my q": {"d": 1}}, {"q": {"d": 1, "my\u2003d": 1}}])

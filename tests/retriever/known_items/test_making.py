@@ -135,6 +135,9 @@ def test_a_function_that_makes_no_text_is_refused(library, returns):
         ({"kinds": []}, "No kind of query was given"),
         ({"count": 0}, "The number of queries is 0; expected a whole number from 1 up"),
         ({"seed": -1}, "The seed is -1; expected 0 or more"),
+        ({"seed": "x"}, "The seed is 'x'; expected 0 or more"),
+        ({"kinds": 5}, "kinds is 5; expected a list of kinds of queries"),
+        ({"kinds": [5]}, "A kind of query is 5; expected text"),
     ],
 )
 def test_wrong_arguments_are_refused(library, wrong, message):

@@ -1,6 +1,7 @@
 """More like this: by Rocchio's vector, by telling words, and by each part of a fusion."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from indexes.errors import InputError, UnknownNameError
@@ -108,7 +109,9 @@ def test_an_edited_document_is_like_others_by_its_earlier_text_until_it_is_index
     words.build("axes")
     hits = words.search(like=["east"], index="axes")
     assert list(hits) == []
-    assert "axes finds nothing for it" in hits.notes[0]
+    assert hits.notes[0] == (
+        "'axes' has nothing of the documents to be like: no hit is 'like east'."
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,11 @@ def test_an_edited_document_is_like_others_by_its_earlier_text_until_it_is_index
     [
         ({"unlike": ["owl"]}, "Say which documents the hits should be like, not only unlike"),
         ({"like": "owl"}, "like is 'owl'; expected a list of document ids"),
+        ({"like": "", "text": "x"}, "like is ''; expected a list of document ids"),
+        ({"like": 3}, "like is 3; expected a list of document ids"),
+        ({"like": ["owl"], "unlike": [1]}, r"unlike is \[1\]; expected a list of document ids"),
+        ({"text": "x", "phrase": "no"}, "phrase is 'no'; expected True or False"),
+        ({"text": "x", "all_words": 1}, "all_words is 1; expected True or False"),
         ({"like": ["owl"], "text": "x"}, "Give either documents to be like, or a text"),
         ({"like": ["owl"], "all_words": True}, "all_words and phrase are for a text"),
         ({"like": ["owl"], "k": 0}, "k is 0"),
@@ -123,6 +131,19 @@ def test_an_edited_document_is_like_others_by_its_earlier_text_until_it_is_index
 )
 def test_impossible_requests_are_refused(words, arguments, message):
     refused(InputError, message, words.search, index="bm25", **arguments)
+
+
+@pytest.mark.parametrize("made", [tuple, iter, np.array, pd.Series])
+def test_any_sequence_of_ids_is_taken(words, made):
+    asked = words.search(like=made(["mouse", "tide"]), unlike=made(["moon", "sand"]), index="bm25")
+    named = words.search(like=["mouse", "tide"], unlike=["moon", "sand"], index="bm25")
+    assert ids(asked) == ids(named)
+
+
+def test_no_ids_are_no_query(words):
+    assert ids(words.search("owls", like=None, unlike=np.array([]), index="bm25")) == ids(
+        words.search("owls", index="bm25")
+    )
 
 
 def test_an_unknown_document_is_named(words):

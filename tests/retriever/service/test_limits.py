@@ -3,6 +3,8 @@
 import json
 import socket
 import threading
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -55,6 +57,18 @@ def test_a_body_that_does_not_announce_its_length_is_read_up_to_the_limit(small)
             yield b" " * 1_000
 
     detail(small.post("/search", content=parts()), 413)
+
+
+def test_a_client_that_writes_a_long_body_before_it_reads_sees_why_it_is_refused(docs):
+    # As urllib does: unless the rest of the body is read, the connection is reset under it.
+    with listening(app_of(docs, limits=Limits(body=1_000_000))) as (_, port):
+        url, headers = f"http://127.0.0.1:{port}/search", {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, b" " * 10_000_000, headers)
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(request, timeout=SECONDS)
+        with refusal.value as answer:
+            assert answer.status == 413
+            assert "more than 1,000,000 bytes" in json.load(answer)["detail"]
 
 
 def test_no_more_bodies_are_held_than_there_is_room_for(docs, monkeypatch):
