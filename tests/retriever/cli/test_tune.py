@@ -193,7 +193,8 @@ def test_what_has_no_structure_cannot_be_tuned(library):
         assert "has no structure to tune" in fail("tune", str(library.path), index)
     library.build("graph", vectors="exact", ann="HNSW8")
     refused(InputError, "no queries", library.tune, "graph", queries=[])
-    refused(InputError, "No query", library.tune, "graph", queries=["", ""])
+    refused(InputError, "Query 0 is empty", library.tune, "graph", queries=["", ""])
+    refused(InputError, "No query", library.tune, "graph", queries=["!!!", "?"])
     assert "No index 'none'" in fail("tune", str(library.path), "none")
 
 
