@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 # What JSON has, but lists and objects.
 PLAIN = frozenset({str, int, float, bool, type(None)})
 # The missing values of pandas, which equal nothing.
 _MISSING = frozenset({"NaTType", "NAType"})
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number, of any type but a truth value."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def as_list(value: object) -> list[Any] | None:
+    """Return an iterable other than a text or bytes as a list; None for anything else."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return None
+    return list(value)
 
 
 def plain(value: Any) -> Any:

@@ -26,6 +26,7 @@ from indexes.ingest.sources import Source
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress
 from indexes.store import Store
+from indexes.values import as_list
 from retriever.asynchronous import awaitable
 from retriever.formats import DocumentSource, is_missing, source_name
 from retriever.notebooks import progress_shown
@@ -375,10 +376,10 @@ def _check_deletion(corpus: Corpus, where: Filter) -> None:
 
 def _ids(method: str, doc_ids: Iterable[str] | None) -> list[str]:
     """Return ids as a list; raise an InputError that names the method if they are no such list."""
-    if isinstance(doc_ids, str | bytes) or not isinstance(doc_ids, Iterable):
+    found = as_list(doc_ids)
+    if found is None:
         kind = "one text" if isinstance(doc_ids, str) else type(doc_ids).__name__
         raise InputError(f"{method} was given {kind}; expected a list of document ids.")
-    found = list(doc_ids)
     for doc_id in found:
         _check_id(doc_id)
     return found

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from numbers import Real
 from typing import Any
 
-from indexes.errors import InputError, check_flag, check_text, did_you_mean
+from indexes.errors import InputError, check_flag, check_text, did_you_mean, short_repr
+from indexes.values import is_number
 
 LANGUAGES = (
     *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
@@ -55,8 +54,10 @@ class LexicalOptions:
                 f"{', '.join(WITH_STOPWORDS)}."
             )
         for name, value, most in (("k1", self.k1, LARGEST_K1), ("b", self.b, 1.0)):
-            if not _is_number(value) or not 0 <= value <= most:
-                raise InputError(f"{name} is {value!r}; expected a number from 0 to {most:g}.")
+            if not is_number(value) or not 0 <= value <= most:
+                raise InputError(
+                    f"{name} is {short_repr(value)}; expected a number from 0 to {most:g}."
+                )
             # Of whatever type it was, such as numpy's, the definition of an index holds it as JSON.
             object.__setattr__(self, name, float(value))
 
@@ -85,7 +86,3 @@ class LexicalOptions:
             for name, value in other.items()
         ]
         return ", ".join([self.language, *shown])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -211,11 +211,12 @@ def compare(
 
 
 def _check_baseline(baseline: str | None, names: Sequence[str], qrels: GivenQrels | None) -> None:
-    if baseline is not None:
-        check_text("The baseline", baseline)
-    if baseline is not None and baseline not in names:
+    if baseline is None:
+        return
+    check_text("The baseline", baseline)
+    if baseline not in names:
         raise unknown_name("system", baseline, "this comparison", names)
-    if baseline is not None and qrels is None:
+    if qrels is None:
         raise InputError("A baseline needs judgments. Give qrels, or leave the baseline out.")
 
 

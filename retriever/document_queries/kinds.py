@@ -9,6 +9,7 @@ from functools import cached_property
 
 from indexes.document import Document
 from indexes.errors import InputError, check_text, did_you_mean, short_repr
+from indexes.values import as_list
 from retriever.document_queries.rest import joined, repeats, words_of
 from retriever.splitting import sentences
 
@@ -92,9 +93,10 @@ KINDS: Mapping[str, Callable[[Parts], Made | None]] = {
 
 def checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     """Return kinds of queries, each once; an InputError names one that is unknown."""
-    if isinstance(kinds, str) or not isinstance(kinds, Iterable):
+    listed = as_list(kinds)
+    if listed is None:
         raise InputError(f"kinds is {short_repr(kinds)}; expected a list of kinds of queries.")
-    found = tuple(dict.fromkeys(kinds))
+    found = tuple(dict.fromkeys(listed))
     for kind in found:
         check_text("A kind of query", kind)
         if kind not in KINDS:

@@ -18,9 +18,7 @@ from indexes.pipeline.executors.base import Executor
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.advice import shell_command
-from retriever.embedders.base import (
-    Matrix,
-)
+from retriever.embedders.base import Matrix
 from retriever.indexing.builds import DTYPES, BuildRequest, WordOptions, check_recall, plan
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.embedding_source import EmbeddingSource
@@ -54,13 +52,13 @@ class IndexBuilder:
         if not self.store.count():
             add = shell_command("add", self.store.folder, "FILE")
             raise InputError(f"{self.store.folder}/ has no documents yet. Add some first: {add}")
+        check_flag("lexical", wanted.lexical)
+        check_flag("refit", wanted.refit)
         if wanted.workers and wanted.lexical:
             raise InputError(
                 "BM25 reads all texts with threads of this machine, which workers would not "
                 "speed up: leave --workers (workers) out with --lexical."
             )
-        check_flag("lexical", wanted.lexical)
-        check_flag("refit", wanted.refit)
         if wanted.imported is not None:
             return import_vectors(self.store, self.models, name, wanted.imported, wanted, progress)
         if wanted.similarity is not None or wanted.allow_missing:

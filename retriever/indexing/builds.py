@@ -202,12 +202,11 @@ def _check(wanted: BuildRequest) -> None:
         check_text("ann", wanted.ann)
     if embedder is not None:
         check_embedder(embedder)
-    if embedder is not None and not {TEXT, IMAGE} & {*(takes := modalities_of(embedder))}:
-        raise InputError(
-            f"The embedder {embedder.name} encodes {', '.join(takes) or 'nothing'}; the passages "
-            "of a collection are texts and images. Choose an embedder of one of these."
-        )
-    if embedder is not None:
+        if not {TEXT, IMAGE} & {*(takes := modalities_of(embedder))}:
+            raise InputError(
+                f"The embedder {embedder.name} encodes {', '.join(takes) or 'nothing'}; the "
+                "passages of a collection are texts and images. Choose an embedder of one of these."
+            )
         similarity_of(embedder)
     check_dtype(wanted.dtype)
     check_recall(wanted.recall)

@@ -16,6 +16,7 @@ from indexes.lexical.bm25 import LexicalIndex, Terms, tokens_of
 from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE, Keys, Matrix
 from indexes.search.snapshot import Snapshot
+from indexes.values import as_list
 from retriever.embedders.base import similarity_of
 from retriever.search.combinations.reranking import RerankingFinder
 from retriever.search.document_vectors import document_vectors
@@ -67,9 +68,8 @@ class Like:
 def _ids(name: str, given: Iterable[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()
-    is_list = isinstance(given, Iterable) and not isinstance(given, str)
-    ids = list(given) if is_list else []
-    if not is_list or not all(isinstance(one, str) for one in ids):
+    ids = as_list(given)
+    if ids is None or not all(isinstance(one, str) for one in ids):
         raise InputError(f"{name} is {short_repr(given)}; expected a list of document ids.")
     return tuple(dict.fromkeys(ids))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 
 from indexes.errors import InputError, check_flag, short_repr
+from indexes.values import is_number
 
 # Which of a query's words a passage must have, to be found by BM25.
 ANY, ALL, PHRASE = "any", "all", "phrase"
@@ -27,8 +27,7 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if self.mmr is None:
             return
-        is_number = isinstance(self.mmr, Real) and not isinstance(self.mmr, bool)
-        if not is_number or not 0 <= self.mmr <= 1:
+        if not is_number(self.mmr) or not 0 <= self.mmr <= 1:
             raise InputError(
                 f"mmr is {short_repr(self.mmr)}; expected a number from 0, diversity alone, to 1, "
                 "relevance alone."

@@ -694,7 +694,7 @@ def test_connections_end_with_their_threads_and_with_the_collection(library):
     for _ in range(30):
         with ThreadPoolExecutor(1) as thread:
             assert ids(thread.submit(library.search, "kitten").result()) == ["cat", "car", "tax"]
-    assert len(library._store.catalog._connections) <= 4
+    assert len(library._store.catalog._connections._opened) <= 4
     library.close()
     for closed in (lambda: len(library), lambda: library.search("kitten")):
         refused(CollectionError, "is closed. Open it again", closed)

@@ -47,9 +47,6 @@ class Connections:
         self._identity = _identity(self._file)
         forks.watch(self)
 
-    def __len__(self) -> int:
-        return len(self._opened)
-
     def of_thread(self, *, writer: bool) -> Connection:
         """Return this thread's connection for writing, or the one for reading."""
         if self.closed:

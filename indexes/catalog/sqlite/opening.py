@@ -160,7 +160,7 @@ def _bring_up_to_date(catalog: Catalog) -> None:
 
 
 def _check_name(path: Path) -> None:
-    """Raise a CollectionError if a path is not UTF-8: tantivy opens no such file."""
+    """Raise a CollectionError if a path has NUL, or is not UTF-8, as tantivy opens no such file."""
     if "\0" in str(path):
         raise CollectionError(f"{str(path.parent)!r} holds a NUL character, which no path has.")
     try:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from indexes.catalog.filters.conditions import Filter
-from indexes.errors import InputError
+from indexes.errors import InputError, short_repr
 from indexes.neighbors import Keys, Neighbors, nothing
 from indexes.search.snapshot import Snapshot
+from indexes.values import is_number
 from retriever.indexing.inspection import CONVEX, ESCALATE, MARGIN, MINMAX
-from retriever.search.combinations.fusion import is_number
 from retriever.search.combinations.hybrid import Combination
 from retriever.search.finders import Finder
 from retriever.search.queries import Queries
@@ -121,5 +121,5 @@ def escalation_definition(first: Mapping[str, Any], margin: float) -> Mapping[st
             "minmax or convex (method='convex')."
         )
     if not is_number(margin) or not 0 < margin <= 1:
-        raise InputError(f"margin is {margin!r}; expected a number above 0, up to 1.")
+        raise InputError(f"margin is {short_repr(margin)}; expected a number above 0, up to 1.")
     return {ESCALATE: True, MARGIN: float(margin)}

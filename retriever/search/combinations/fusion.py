@@ -5,16 +5,16 @@ A definition is plain JSON, kept in the catalog.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError, check_text, did_you_mean, pluralize
+from indexes.errors import InputError, check_text, did_you_mean, pluralize, short_repr
+from indexes.values import is_number
 from retriever.indexing.inspection import CONVEX, MINMAX, RRF
 
 METHODS = (RRF, MINMAX, CONVEX)
@@ -95,7 +95,7 @@ def fusion_definition(
     if max(weights) > WIDEST * min(weights) or not 1 / WIDEST <= max(weights) <= WIDEST:
         raise InputError(f"The weights are {weights}; expected numbers from 0.000001 to 1000000.")
     if not is_number(rrf_k) or not 0 <= rrf_k <= FLATTEST:
-        raise InputError(f"rrf_k is {rrf_k!r}; expected a number from 0 to {FLATTEST}.")
+        raise InputError(f"rrf_k is {short_repr(rrf_k)}; expected a number from 0 to {FLATTEST}.")
     if method != RRF and rrf_k != RRF_K:
         raise InputError(f"rrf_k is of the method {RRF}, and the method is {method}. Leave it out.")
     return {
@@ -109,11 +109,6 @@ def fusion_definition(
 def cascade_definition(*, depth: int = DEPTH) -> dict[str, Any]:
     """Return the definition of a cascade (reranking); `depth` is checked as in a fusion."""
     return {"cascade": True, "depth": _checked_depth(depth)}
-
-
-def is_number(value: object) -> bool:
-    """Return whether a value is a finite number, and no truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _checked_depth(depth: int) -> int:
