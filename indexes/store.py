@@ -291,13 +291,9 @@ class Store(Reader):
         """
         with self._writing():
             index = self.index(name)
-            if not kind_of(index.kind).has_structure or index.file is None:
-                raise InputError(
-                    f"Index '{name}' has no structure to tune: it is {index.kind}, and a search "
-                    "finds all there is. Build one with --ann (ann='auto', ann='HNSW32').",
-                )
-            embedding = self.registry.embedding_of(index)
             builder = AnnBuilder(self._writer())
+            builder.check_has_structure(index)
+            embedding = self.registry.embedding_of(index)
             tuned = builder.tuned(index, embedding, recall, queries)
             same = {**tuned.report, SEARCH_TIME: 0} == {**index.report, SEARCH_TIME: 0}
             if tuned.definition != index.definition or not same:

@@ -150,6 +150,18 @@ class AnnBuilder:
         blocks = [block for block in blocks if len(block.keys)]
         return structure, blocks, self.writer.hidden(embedding.number)
 
+    def check_has_structure(self, index: IndexRow) -> None:
+        """Raise an InputError if a search of an index goes through no structure."""
+        if kind_of(index.kind).has_structure and index.file is not None:
+            return
+        why = f"Index '{index.name}' has no structure to tune"
+        if index.parts:
+            raise InputError(f"{why}, as it combines others: {', '.join(index.parts)}. Tune those.")
+        why = f"{why}: a search of it is exact."
+        if index.embedding is None or self.writer.registry.embedding_of(index).is_sparse:
+            raise InputError(why)
+        raise InputError(f"{why} Build one with --ann (ann='auto', ann='HNSW32').")
+
     def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
         one, other = ((row.embedding, *map(row.definition.get, REMOTE)) for row in (old, new))
         if one != other:

@@ -57,7 +57,7 @@ def verdict_of(
     measure = measures[0]
     values = {name: per_query[name][measure] for name in measured}
     needed = significance.fewest_queries(len(values) - 1)
-    if len(next(iter(values.values()))) < needed:
+    if len(values) > 1 and len(next(iter(values.values()))) < needed:
         return Verdict(TOO_FEW, needed=needed)
     best, tested = compared_with_best(values, seed)
     as_good = {best, *(name for name, difference in tested.items() if _is_as_good(difference))}

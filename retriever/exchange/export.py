@@ -30,6 +30,7 @@ from retriever.formats.vectors.writing import (
     parquet_rows,
     parts,
 )
+from retriever.formats.writing import check_replaceable
 from retriever.indexing.notes import missing_note
 from retriever.search.filter_notes import field_notes
 
@@ -111,8 +112,7 @@ def _check_targets(targets: Sequence[Path], *, force: bool) -> None:
             )
         if target.is_dir() and any(not _is_part(one) for one in target.iterdir()):
             raise InputError(f"{target}/ holds other files. Choose a new folder for the export.")
-        if target.exists() and not force:
-            raise InputError(f"{target} exists. Give --force (force=True) to replace it.")
+        check_replaceable(target, force=force)
 
 
 def _is_part(path: Path) -> bool:

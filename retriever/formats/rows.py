@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import BadRecord, FileNote, InputError
+from indexes.errors import BadRecord, FileFormatError, FileNote, InputError
 from retriever.formats.columns.check import Check
 from retriever.formats.columns.delimiters import DELIMITERS, find_delimiter
 from retriever.formats.delimited import read_delimited
 from retriever.formats.jsonl import read_jsonl
+from retriever.formats.lines import strip_bom
 from retriever.formats.sources import STDIN, Source, open_source
 from retriever.formats.tables.arrow import read_parquet
 from retriever.formats.tables.json_array import read_json_array, starts_array
@@ -92,6 +93,8 @@ def read_rows(
     """Yield the rows of an open file; see `open_rows`."""
     name = source.name
     if source.kind in ("json", "jsonl"):
+        if source.asked:
+            _check_starts_as_json(stream.peek(), source)
         # In .jsonl an array is one bad line.
         may_be_array = source.kind == "json" or name == STDIN
         is_array = may_be_array and starts_array(stream.peek())
@@ -106,6 +109,16 @@ def read_rows(
         said = f"{name}: cells are separated by {DELIMITERS[delimiter]}."
         warnings.warn(said, FileNote, stacklevel=1)
     return read_delimited(stream, name, delimiter, check)
+
+
+def _check_starts_as_json(head: bytes, source: Source) -> None:
+    """Refuse standard input of another format, which its default would call bad line by line."""
+    text = strip_bom(head).lstrip()
+    if text and not text.startswith((b"{", b"[")):
+        raise FileFormatError(
+            "Standard input does not begin like JSON lines, its format by default. Pass its format "
+            f"with {source.asked}."
+        )
 
 
 def _database_rows(source: Source, check: Check, part: Part) -> Iterator[Row]:

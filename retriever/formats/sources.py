@@ -58,12 +58,14 @@ UNMARKED = Signature(b"", "UTF-16 text without a byte-order mark", "Save it as U
 class Source:
     """A file to read: `name` as the user gave it, `kind` the expected format.
 
-    `gzipped` follows from the name; for None the first bytes decide.
+    `gzipped` follows from the name; for None the first bytes decide. `asked` says where the format
+    of standard input can be given if it was not, and `kind` is its default.
     """
 
     name: str
     kind: str
     gzipped: bool | None
+    asked: str = ""
 
     @property
     def folder(self) -> Path:
@@ -84,8 +86,8 @@ def locate(
     if kind is not None and kind not in known:
         raise InputError(f"No format '{kind}'. Known formats: {', '.join(known)}.")
     if name == STDIN:
-        return Source(name, kind or default, None)
-    require_path(name)
+        return Source(name, kind or default, None, "" if kind else asked)
+    _refuse_folder(require_path(name))
     gzipped = name.lower().endswith(".gz")
     if kind is not None:
         return Source(name, kind, gzipped or None)
@@ -118,6 +120,11 @@ def require_path(name: str) -> Path:
     return path
 
 
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected a file.")
+
+
 def without_gz(name: str) -> str:
     """Return `name` without a final `.gz` of any case."""
     return name[:-3] if name.lower().endswith(".gz") else name
@@ -148,6 +155,7 @@ def _unreadable(name: str, error: OSError) -> InputError:
 
 def _open_raw(name: str, stack: ExitStack) -> io.BufferedReader:
     if name != STDIN:
+        _refuse_folder(Path(name))
         return stack.enter_context(Path(name).open("rb"))
     stdin = sys.stdin.buffer
     if isinstance(stdin, io.BufferedReader):

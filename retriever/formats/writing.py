@@ -34,6 +34,12 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         raise InputError(f"{target} cannot be written: {error.strerror or error}.") from None
 
 
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Raise `InputError` if `path` exists and is not to be replaced."""
+    if path.exists() and not force:
+        raise InputError(f"{path} exists. Give --force (force=True) to replace it.")
+
+
 def delimited_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> str:
     """Return one row with its end, cells quoted as in RFC 4180 where needed."""
     return delimiter.join(_quoted(cell, delimiter) for cell in cells) + end

@@ -15,7 +15,7 @@ from retriever.evaluation.significance import SEED
 from retriever.formats.jsonl import read_jsonl
 from retriever.formats.lines import take_records, text_fault
 from retriever.formats.sources import locate, open_source
-from retriever.formats.writing import atomic_writer
+from retriever.formats.writing import atomic_writer, check_replaceable
 from retriever.known_items.items import OWN, KnownItem, MadeQueries
 from retriever.known_items.making import COUNT, make_queries
 
@@ -40,12 +40,15 @@ def made_queries(what: str, collection: Collection, seed: int = SEED) -> MadeQue
     return read_made(what, collection)
 
 
-def write_made(path: str | os.PathLike[str], made: MadeQueries) -> None:
+def write_made(
+    path: str | os.PathLike[str], made: MadeQueries, *, force: bool = False
+) -> None:
     """Write made queries as JSON lines, to read, to edit, or to compare by: `made:FILE`.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, or exists, perhaps edited, without `force`.
     """
+    check_replaceable(Path(path), force=force)
     with atomic_writer(path) as file:
         for item in made.items_made:
             fields = {
@@ -72,6 +75,8 @@ def read_made(path: str | os.PathLike[str], collection: Collection) -> MadeQueri
     name, items = os.fspath(path), dict[str, KnownItem]()
 
     def take(fields: Mapping[str, Any]) -> str | None:
+        if "doc_id" not in fields:
+            return "no doc_id, which made queries have; give others without made:"
         given = {one: fields.get(one, default) for one, default in DEFAULTS.items()}
         given["_id"] = given["_id"] or f"{OWN}-{len(items) + 1}"
         for one, value in given.items():

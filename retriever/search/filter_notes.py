@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from indexes.catalog.filters.conditions import (
@@ -13,6 +14,7 @@ from indexes.catalog.filters.conditions import (
     Filter,
     Not,
     OneOf,
+    Scalar,
 )
 from indexes.catalog.filters.field_names import Fits, Path, check_readings, field_name
 from indexes.errors import InputError
@@ -22,13 +24,15 @@ Condition = FieldCondition | OneOf | Exists
 Known = Callable[[], Iterable[Path]]
 NO_MATCH = "No document matches the filter."
 NO_EFFECT = "A condition of the filter has no effect."
+TEXT, NUMBER, BOOLEAN = "text", "a number", "true or false"
+A_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
 def filter_notes(fits: Fits, where: Filter, known: Known) -> tuple[str, ...]:
     """Return a note if no document matches a filter, or if one of its conditions has no effect.
 
-    It names the first field that no document has, or else the first that is compared with a number
-    and holds text, never a number. `fits` says if any document matches a filter.
+    It names the first field that no document has, or else the first that is compared with a value
+    of a type that it never holds. `fits` says if any document matches a filter.
 
     Raises:
         InputError: a field may be meant in two ways; see `check_readings`.
@@ -70,15 +74,20 @@ def _reason(
         if not fits(Exists(wanted.field)):
             return _unknown(wanted.field, known, no_one)
     for wanted in conditions:
-        number = _number(wanted)
-        if number is not None and _is_text(fits, wanted.field):
-            name = field_name(wanted.field)
-            return (
-                f"'{name}' is text in this collection, "
-                f"as in {name} = '{number}' (CSV files hold text only, unless added with "
-                "--types auto)."
-            )
+        held = [name for name, has in _types(wanted.field).items() if fits(has)]
+        values = _values(wanted)
+        wrong = [one for one in values if held and _type_of(one) not in held]
+        right = tuple(one for one in values if _type_of(one) in held)
+        if wrong and not (right and fits(OneOf(wanted.field, right))):
+            return _of_another_type(field_name(wanted.field), wrong[0], held)
     return ""
+
+
+def _of_another_type(name: str, value: Scalar, held: Sequence[str]) -> str:
+    example = next(filter(None, (_as_type(value, one) for one in held)), None)
+    shown = f", as in {name} = {example}" if example else ""
+    csv = " (CSV files hold text only, unless added with --types auto)" if held == [TEXT] else ""
+    return f"'{name}' is {' or '.join(held)} in this collection{shown}{csv}."
 
 
 def _unknown(path: Path, known: Known, no_one: str = "No document has") -> str:
@@ -123,16 +132,35 @@ def _without_effect(fits: Fits, where: Filter, *, negated: bool = False) -> Iter
                 yield where
 
 
-def _number(wanted: Condition) -> int | float | None:
-    """Return the first number that a field is compared with, if any."""
+def _types(field: Path) -> dict[str, Filter]:
+    """Return the types that a field may hold, each with what matches documents that have it."""
+    return {
+        TEXT: FieldCondition(field, ">=", ""),
+        NUMBER: AnyOf((FieldCondition(field, "<", 0), FieldCondition(field, ">=", 0))),
+        BOOLEAN: OneOf(field, (True, False)),
+    }
+
+
+def _type_of(value: Scalar) -> str:
+    """Return the type of a value that is not null."""
+    if isinstance(value, str):
+        return TEXT
+    return BOOLEAN if isinstance(value, bool) else NUMBER
+
+
+def _as_type(value: Scalar, wanted: str) -> str | None:
+    """Return a value written as another type in a filter; None if it is no value of that."""
+    if wanted == TEXT and not isinstance(value, bool):
+        return f"'{value}'"
+    text = str(value).strip().lower()
+    if wanted == BOOLEAN:
+        return text if text in ("true", "false") else None
+    return text if wanted == NUMBER and A_NUMBER.fullmatch(text) else None
+
+
+def _values(wanted: Condition) -> list[Scalar]:
+    """Return the values that a field is compared with, but for null."""
     if isinstance(wanted, Exists):
-        return None
+        return []
     values = wanted.values if isinstance(wanted, OneOf) else (wanted.value,)
-    numbers = (v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
-    return next(numbers, None)
-
-
-def _is_text(fits: Fits, field: Path) -> bool:
-    """Return whether a field holds text in some document, and a number in none."""
-    a_number = AnyOf((FieldCondition(field, "<", 0), FieldCondition(field, ">=", 0)))
-    return fits(FieldCondition(field, ">=", "")) and not fits(a_number)
+    return [value for value in values if value is not None]

@@ -21,10 +21,9 @@ from tests.support.commands import fail, invoke, misuse, objects, succeed, succe
 from tests.support.toy import Axes, build_axes, exactly, ids, refused
 
 NOTHING = "No document matches the filter."
-AGE_IS_TEXT = (
-    NOTHING + " 'age' is text in this collection, as in age = '{}' (CSV files hold text only, "
-    "unless added with --types auto)."
-)
+CSV = " (CSV files hold text only, unless added with --types auto)."
+AGE_IS_TEXT = NOTHING + " 'age' is text in this collection, as in age = '{}'" + CSV
+YEAR_IS_A_NUMBER = "'year' is a number in this collection, as in year = 1999."
 
 NO_YAER = "None has a field 'yaer'. Similar: 'year'."
 
@@ -104,9 +103,12 @@ def test_passages_without_a_known_word_are_counted_where_documents_are_split(tmp
 
 @pytest.fixture
 def books(tmp_path, monkeypatch):
-    """Two documents: a year that is a number, an age that is text, a size that is either."""
+    """Two documents: a number, a text, what is either, and a boolean."""
     monkeypatch.chdir(tmp_path)
-    metadata = [{"year": 1999, "age": "10", "size": 3}, {"year": 2020, "age": "7", "size": "big"}]
+    metadata = [
+        {"year": 1999, "age": "10", "size": 3, "new": False},
+        {"year": 2020, "age": "7", "size": "big", "new": True},
+    ]
     with Collection.create("books") as collection:
         collection.add([Document(f"d{n}", "a kitten purrs", "", m) for n, m in enumerate(metadata)])
         collection.build("floor", HashingEmbedder())
@@ -127,7 +129,17 @@ def books(tmp_path, monkeypatch):
         ({"year": 3, "not": {"draft": True}}, NOTHING),
         ({"age": {">=": 5}}, AGE_IS_TEXT.format(5)),
         ({"year": 1999, "age": {"in": ["x", 7.5]}}, AGE_IS_TEXT.format(7.5)),
-        ({"age": True}, NOTHING),
+        ({"age": {"in": ["x", 7.5, "y"]}}, AGE_IS_TEXT.format(7.5)),
+        ({"age": True}, NOTHING + " 'age' is text in this collection" + CSV),
+        ({"year": "1999"}, f"{NOTHING} {YEAR_IS_A_NUMBER}"),
+        ({"year": {">=": "many"}}, NOTHING + " 'year' is a number in this collection."),
+        ({"year": {"in": ["1999", 3]}}, f"{NOTHING} {YEAR_IS_A_NUMBER}"),
+        ({"new": "true"}, NOTHING + " 'new' is true or false in this collection, as in new = true."),
+        ({"new": 1}, NOTHING + " 'new' is true or false in this collection."),
+        ({"size": True}, NOTHING + " 'size' is text or a number in this collection."),
+        ({"year": None}, NOTHING),
+        # It matches a document by its other value: the year is the reason.
+        ({"age": {"in": ["7", 7]}, "year": 3}, NOTHING),
         ({"age": "8"}, NOTHING),
         ({"size": 4}, NOTHING),
         ({"year": {">": 2020}}, NOTHING),
@@ -184,6 +196,8 @@ def test_a_condition_without_effect_is_noted_where_documents_match(books, text, 
         "not age = 10",
         "age != 10",
         "not author.name = x",
+        "year != '1999'",
+        "not new = 1",
     ],
 )
 def test_documents_are_not_deleted_because_none_can_meet_a_negated_condition(books, text):
@@ -203,6 +217,8 @@ def test_documents_are_not_deleted_because_none_can_meet_a_negated_condition(boo
         ("year = 1999 and age >= 5", 0, AGE_IS_TEXT.format(5)),
         ("year = 1999 or yaer = 1", 1, f"{NO_EFFECT} {NO_DOCUMENT}"),
         ("not year = 1999", 1, None),
+        # 7 has no effect, but the condition has.
+        ("age not in (7, '7')", 1, None),
     ],
 )
 @pytest.mark.usefixtures("books")

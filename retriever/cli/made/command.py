@@ -41,8 +41,14 @@ from retriever.cli.output import check_writable, note
     type=click.IntRange(min=0),
     help="Random seed of the documents. Default: fixed.",
 )
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def queries(
-    library: Path, output: Path, number: int, kinds: tuple[str, ...], seed: int | None
+    library: Path,
+    output: Path,
+    number: int,
+    kinds: tuple[str, ...],
+    seed: int | None,
+    force: bool,
 ) -> None:
     """Make queries from the documents of the collection LIBRARY; no index is needed.
 
@@ -52,13 +58,15 @@ def queries(
     """
     from retriever.collection import Collection
     from retriever.evaluation.significance import SEED
+    from retriever.formats.writing import check_replaceable
     from retriever.known_items.files import write_made
     from retriever.known_items.making import make_queries
 
+    check_replaceable(output, force=force)
     check_writable(output)
     with Collection.open(library) as collection:
         made = make_queries(
             collection, number, kinds=kinds or None, seed=SEED if seed is None else seed
         )
-    write_made(output, made)
+    write_made(output, made, force=force)
     note(*made.notes, f"wrote {output}: {made}")

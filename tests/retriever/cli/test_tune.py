@@ -189,8 +189,14 @@ def test_a_recall_that_is_no_share_is_refused(library, recall):
 
 def test_what_has_no_structure_cannot_be_tuned(library):
     library.build("bm25", lexical=True)
-    for index in ("exact", "bm25"):
-        assert "has no structure to tune" in fail("tune", str(library.path), index)
+    exact = "has no structure to tune: a search of it is exact."
+    advice = " Build one with --ann (ann='auto', ann='HNSW32')."
+    assert fail("tune", str(library.path), "exact") == f"Index 'exact' {exact}{advice}"
+    assert fail("tune", str(library.path), "bm25") == f"Index 'bm25' {exact}"
+    library.fuse("both", ["exact", "bm25"])
+    assert fail("tune", str(library.path), "both") == (
+        "Index 'both' has no structure to tune, as it combines others: exact, bm25. Tune those."
+    )
     library.build("graph", vectors="exact", ann="HNSW8")
     refused(InputError, "no queries", library.tune, "graph", queries=[])
     refused(InputError, "Query 0 is empty", library.tune, "graph", queries=["", ""])

@@ -183,6 +183,15 @@ def test_of_fewer_queries_than_can_show_a_difference_there_is_no_answer():
     )
 
 
+def test_a_single_system_lacks_another_to_compare_with_however_few_queries_there_are():
+    made = over(WORSE)
+    (name, row), *_ = made.rows.items()
+    values = {name: {MEASURE: {one: made.per_query[name][MEASURE][one] for one in IDS[:2]}}}
+    found = verdict_of({name: row}, values, made.measures, 3)
+    (line,) = verdict_lines(replace(made, verdict=found, rows={name: row}))
+    assert line.endswith("Cannot be said: no system with a contextual model was compared.")
+
+
 def test_without_judgments_the_line_says_how_to_get_an_answer():
     found = verdict_of({}, {}, (), 3)
     assert found.answer == NO_JUDGMENTS

@@ -167,7 +167,7 @@ def test_all_bad_lines_of_a_file_are_named_together(library, tmp_path):
     with pytest.raises(BadRecordsError) as caught:
         read_made(file, library)
     assert [bad.reason for bad in caught.value.records] == [
-        "doc_id is empty",
+        "no doc_id, which made queries have; give others without made:",
         "the collection has no document dog",
         "text is int; expected text",
     ]

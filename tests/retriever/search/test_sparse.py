@@ -143,7 +143,7 @@ def test_structures_and_half_precision_are_refused(collection):
     collection.build("t", Terms(), ann="exact")
     collection.build("u", vectors="t")
     assert pairs(collection.search("north", index="u")) == [("n", 1.0)]
-    refused(InputError, "no structure to tune", collection.tune, "t", recall=0.9)
+    refused(InputError, "to tune: a search of it is exact.$", collection.tune, "t", recall=0.9)
 
 
 def test_the_command_line_answers_like_the_library(tmp_path):

@@ -61,3 +61,20 @@ def test_what_cannot_be_made_is_refused(library):
     assert fail(*compare, "made:0").startswith("The number of queries is 0; expected")
     assert misuse(*compare, "made:3", "--qrels", "qrels.tsv").startswith("Made queries need no")
     assert "--output" in misuse("queries", library)
+
+
+def test_a_file_that_was_edited_is_replaced_only_when_asked(library):
+    make = ("queries", library, "-o", "made.jsonl")
+    succeed(*make)
+    first = Path("made.jsonl").read_text()
+    Path("made.jsonl").write_text("edited")
+    assert fail(*make) == "made.jsonl exists. Give --force (force=True) to replace it."
+    assert Path("made.jsonl").read_text() == "edited"
+    succeed(*make, "--force")
+    assert Path("made.jsonl").read_text() == first
+
+
+def test_queries_that_name_no_document_are_not_taken_for_made_ones(library):
+    Path("own.jsonl").write_text('{"_id": "q", "text": "a cat"}')
+    found = fail("compare", library, "--queries", "made:own.jsonl")
+    assert "no doc_id, which made queries have; give others without made:" in found
