@@ -19,7 +19,6 @@ from indexes.catalog.records import (
     NOTHING,
     EmbeddingRow,
     IndexRow,
-    kind_of,
 )
 from indexes.catalog.registry import another_index
 from indexes.catalog.sqlite.commits import noted_commit

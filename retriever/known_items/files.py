@@ -40,9 +40,7 @@ def made_queries(what: str, collection: Collection, seed: int = SEED) -> MadeQue
     return read_made(what, collection)
 
 
-def write_made(
-    path: str | os.PathLike[str], made: MadeQueries, *, force: bool = False
-) -> None:
+def write_made(path: str | os.PathLike[str], made: MadeQueries, *, force: bool = False) -> None:
     """Write made queries as JSON lines, to read, to edit, or to compare by: `made:FILE`.
 
     Raises:

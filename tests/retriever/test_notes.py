@@ -134,7 +134,10 @@ def books(tmp_path, monkeypatch):
         ({"year": "1999"}, f"{NOTHING} {YEAR_IS_A_NUMBER}"),
         ({"year": {">=": "many"}}, NOTHING + " 'year' is a number in this collection."),
         ({"year": {"in": ["1999", 3]}}, f"{NOTHING} {YEAR_IS_A_NUMBER}"),
-        ({"new": "true"}, NOTHING + " 'new' is true or false in this collection, as in new = true."),
+        (
+            {"new": "true"},
+            NOTHING + " 'new' is true or false in this collection, as in new = true.",
+        ),
         ({"new": 1}, NOTHING + " 'new' is true or false in this collection."),
         ({"size": True}, NOTHING + " 'size' is text or a number in this collection."),
         ({"year": None}, NOTHING),

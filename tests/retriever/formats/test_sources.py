@@ -22,7 +22,9 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path, monkeypatch, read, name)
     refused(InputError, exactly(f"{name} is a folder; expected a file."), read, name)
 
 
-@pytest.mark.parametrize("text", ["doc_id,text\na,cat\n", "\ufeffdoc_id\ttext\na\tcat\n", "a cat\n"])
+@pytest.mark.parametrize(
+    "text", ["doc_id,text\na,cat\n", "\ufeffdoc_id\ttext\na\tcat\n", "a cat\n"]
+)
 def test_standard_input_of_another_format_than_json_asks_for_its_format(tmp_path, text):
     message = (
         "Standard input does not begin like JSON lines, its format by default. Pass its format "
