@@ -23,7 +23,15 @@ from indexes.catalog.records import (
 from indexes.catalog.registry import another_index
 from indexes.catalog.sqlite.commits import noted_commit
 from indexes.catalog.sqlite.opening import UNFINISHED, create_catalog, open_catalog
-from indexes.errors import CollectionError, DamageError, InputError, NextStep, check_text, shown
+from indexes.errors import (
+    CollectionError,
+    DamageError,
+    InputError,
+    MismatchError,
+    NextStep,
+    check_text,
+    shown,
+)
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.sources import KnownSources, Source, keep_readings
 from indexes.ingest.sync import Sync
@@ -71,6 +79,8 @@ class Store(Reader):
         `split` is any JSON that says how documents are split into passages; None: not at all.
         """
         folder = folder.absolute()
+        if folder.is_file():
+            raise CollectionError(f"{folder} is a file. Choose a new folder for the collection.")
         if not is_free(folder):
             raise CollectionError(
                 f"{folder} is not empty. Choose a new folder for the collection, "
@@ -323,10 +333,10 @@ class Store(Reader):
         earlier = {"text": READING} if kind == LEXICAL.name else {}
         for row in self.indexes():
             if row.name == name and row.kind != kind:
-                raise another_index(self.folder, row)
+                raise self.another(row)
             stored = {**earlier, **row.definition}
             if row.name == name and stored != definition:
-                raise another_index(self.folder, replace(row, definition=stored), definition)
+                raise self.another(replace(row, definition=stored), definition)
 
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
         """Remove an index whose build failed before any of its work was kept."""
@@ -357,7 +367,7 @@ class Store(Reader):
         """
         with self._writing():
             index = self.index(name)
-            if users := [row.name for row in self.indexes() if name in row.parts]:
+            if users := self._users(name):
                 raise InputError(
                     f"Index '{name}' is part of: {', '.join(users)}. Drop those first.",
                     next_step=NextStep("drop", self.folder, self._outermost(users[0])),
@@ -372,11 +382,18 @@ class Store(Reader):
             self._sweep()
         return freed
 
+    def another(self, row: IndexRow, wanted: Mapping[str, Any] | None = None) -> MismatchError:
+        """Return the error for a name that another index has; see `another_index`."""
+        return another_index(self.folder, row, self._users(row.name), wanted)
+
+    def _users(self, name: str) -> list[str]:
+        """Return the combinations that an index is a part of."""
+        return [row.name for row in self.indexes() if name in row.parts]
+
     def _outermost(self, name: str) -> str:
         """Return an index that is part of no other, and has this one as a part, or is this one."""
-        rows = self.indexes()
-        while user := next((row.name for row in rows if name in row.parts), None):
-            name = user
+        while users := self._users(name):
+            name = users[0]
         return name
 
     def rename(self, old: str, new: str) -> None:
@@ -391,7 +408,7 @@ class Store(Reader):
         with self._writing():
             self.index(old)
             if taken := next((row for row in self.indexes() if row.name == new != old), None):
-                raise another_index(self.folder, taken)
+                raise self.another(taken)
             if old != new:
                 with self.catalog.writing():
                     self.registry.rename_index(old, new)

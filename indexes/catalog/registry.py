@@ -188,17 +188,24 @@ class Registry:
 
 
 def another_index(
-    folder: Path, row: IndexRow, wanted: Mapping[str, Any] | None = None
+    folder: Path,
+    row: IndexRow,
+    users: Sequence[str],
+    wanted: Mapping[str, Any] | None = None,
 ) -> MismatchError:
     """Return the error for a name that another index has.
 
-    `wanted` is a definition of the same kind, from which its own differs: the message says how.
+    `users` are the combinations that it is a part of: with any, it cannot be dropped. `wanted` is a
+    definition of the same kind, from which its own differs: the message says how.
     """
     found = f" ({row.kind})"
     if wanted is not None:
         found = f", with another definition: {', '.join(_differences(row.definition, wanted))}"
+    exists = f"Index '{row.name}' exists already{found}"
+    if users:
+        return MismatchError(f"{exists}, and is part of: {', '.join(users)}. Choose another name.")
     return MismatchError(
-        f"Index '{row.name}' exists already{found}. Drop the index first, or choose another name.",
+        f"{exists}. Drop the index first, or choose another name.",
         next_step=NextStep("drop", folder, row.name),
     )
 

@@ -12,7 +12,14 @@ import click
 
 from retriever.cli import compare_files as files
 from retriever.cli import options
-from retriever.cli.output import check_writable, note, print_parts, progress_bar, table_columns
+from retriever.cli.output import (
+    check_writable,
+    keep_inputs,
+    note,
+    print_parts,
+    progress_bar,
+    table_columns,
+)
 from retriever.cli.running.suggestions import files_without_options
 
 if TYPE_CHECKING:
@@ -157,6 +164,7 @@ def compare(
         raise click.UsageError("Give --json or --csv, not both.")
     if no_texts and not html:
         raise click.UsageError("--no-texts needs --html FILE.")
+    options.check_reranker(asked["rerank_by"], asked["rerank_options"])
     for_one: dict[str, object] = {"run": others, "runs": runs, "html": html, "plots": plots}
     _check_for_one(library, **for_one, query_vectors=vectors, why=why, label_file=label_file)
     asked |= {"vectors": dict(vectors), "rerank_options": dict(asked["rerank_options"])}
@@ -164,10 +172,10 @@ def compare(
     inputs = (*named, *qrels, label_file, *others, *asked["vectors"].values())
     tables = files.Tables(latex, markdown)
     if runs:
-        files.keep_apart(runs, others)
+        files.keep_apart(runs, inputs)
     if html:
-        files.keep_inputs("--html", html, inputs, library[0])
-    tables.check(inputs, library[0])
+        keep_inputs("--html", html, inputs, library)
+    tables.check(inputs, library)
     if label_file:
         refuse_existing(label_file)
     check_writable(html, label_file, folder=runs)
@@ -180,6 +188,8 @@ def compare(
     made = [one for one in queries if files.is_made(one)]
     if tables.wanted and not made and any(judgments is None for _, judgments in given):
         raise click.UsageError("A table for a paper needs judgments: --qrels FILE.")
+    if why and not made and given[0][1] is None:
+        raise click.UsageError("--why needs judgments: --qrels FILE.")
     if len(library) > 1:
         _several(library, given, tables, asked, as_json=as_json, as_csv=as_csv)
         return

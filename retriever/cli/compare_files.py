@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.output import check_writable, note
+from retriever.cli.output import check_writable, keep_inputs, note
 
 if TYPE_CHECKING:
     from retriever.comparison.comparison import Comparison
@@ -81,7 +81,8 @@ def given_for(
     for name, values in options.items():
         if len(values) not in (0, len(libraries)):
             raise click.UsageError(
-                f"{name} was given {len(values)} times for {len(libraries)} collections; "
+                f"{name} was given {'once' if len(values) == 1 else f'{len(values)} times'} for "
+                f"{len(libraries)} collections; "
                 "give it once for each, in their order."
             )
     columns: list[list[str | None]] = [
@@ -102,12 +103,12 @@ class Tables:
         """Whether any is."""
         return self.latex is not None or self.markdown is not None
 
-    def check(self, inputs: Sequence[str | Path | None], library: Path) -> None:
+    def check(self, inputs: Sequence[str | Path | None], libraries: Sequence[Path]) -> None:
         """Refuse files that cannot be written, or would overwrite an input, before long work."""
         check_writable(self.latex, self.markdown)
         for option, path in (("--latex", self.latex), ("--markdown", self.markdown)):
             if path is not None:
-                keep_inputs(option, path, inputs, library)
+                keep_inputs(option, path, inputs, libraries)
 
     def write(self, result: Comparison | SeveralComparisons) -> None:
         """Write what was asked for."""
@@ -123,27 +124,11 @@ class Tables:
                 note(f"wrote {path}")
 
 
-def keep_inputs(
-    option: str, path: Path, others: Sequence[str | Path | None], library: Path
-) -> None:
-    """Refuse to overwrite an input, or a file of the collection."""
-    inside = path.exists() and library.resolve() in path.resolve().parents
-    if inside and path.suffix.lower() not in (".html", ".htm", ".tex", ".md"):
-        raise click.UsageError(
-            f"{option} {path} would overwrite a file of the collection. Give another file."
-        )
-    for other in others:
-        if other is not None and Path(other).resolve() == path.resolve():
-            raise click.UsageError(f"{option} {path} would overwrite {other}. Give another file.")
-
-
-def keep_apart(runs: Path, others: Sequence[str]) -> None:
-    """Refuse to overwrite an input run with the run that was evaluated."""
-    for path in map(Path, others):
+def keep_apart(runs: Path, inputs: Sequence[str | Path | None]) -> None:
+    """Refuse to overwrite an input with a run that was evaluated."""
+    for path in (Path(one) for one in inputs if one is not None):
         if path.suffix == ".trec" and path.resolve().parent == runs.resolve():
-            raise click.UsageError(
-                f"--runs {runs} would overwrite --run {path}. Give another folder."
-            )
+            raise click.UsageError(f"--runs {runs} would overwrite {path}. Give another folder.")
 
 
 def labels_of(libraries: Sequence[Path]) -> Iterator[str]:

@@ -16,10 +16,10 @@ from retriever.cli.output import note, print_json, print_parts
 def config(as_json: bool) -> None:
     """Show the settings that hold, and where each is from.
 
-    The command line is stronger than the environment (RETRIEVER_LIBRARY, RETRIEVER_INDEX,
-    RETRIEVER_K, RETRIEVER_WIDTH, RETRIEVER_STATIC_WEIGHTING), which is stronger than the file
-    retriever.toml of the working folder or the nearest one above it, which is stronger than that of
-    the user. An empty variable unsets a setting of the files.
+    The command line is stronger than the environment (RETRIEVER_LIBRARY, _INDEX, _K, _FIELDS,
+    _WIDTH, _PROGRESS, _COLOR, and options of embedders: RETRIEVER_STATIC_WEIGHTING), which is
+    stronger than the file retriever.toml of the working folder or the nearest one above it, which
+    is stronger than that of the user. An empty variable unsets a setting of the files.
 
     \b
       library = "library"                # where LIBRARY is left out

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--texts", type=int, help="Sentences that the teacher reads at most. Default: 2000.")
 @click.option(
     "--precision",
-    help="Precision of the teacher: float32, bfloat16 or int8. Default: its own.",
+    help="Precision of the teacher: float32, bfloat16, float16, int8 or auto. Default: its own.",
 )
 @workers("Let the teacher read on")
 @training_seed

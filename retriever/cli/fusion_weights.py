@@ -56,6 +56,8 @@ def tune_fusion(
 
     if (queries is None) != (qrels is None):
         raise click.UsageError("A test needs both --queries FILE and --qrels FILE.")
+    if save == fusion:
+        raise click.UsageError(f"'{fusion}' is the fusion to tune: give --save another name.")
     with Collection.open(library) as collection:
         found = library_tune(
             collection,
@@ -67,18 +69,18 @@ def tune_fusion(
             measure=measure,
             drop_self=drop_self,
         )
-        if save is not None:
-            found.save(collection, save)
-    if as_json:
-        print_json(asdict(found))
-    else:
-        values = [("training queries", found.train)]
-        values += [("test queries", found.test)] if found.test else []
-        both = (found.before, found.weights)
-        print_parts(*tuning_parts(found.parts, both, found.measure, values))
-    note(*found.notes)
-    if save is not None:
+        if as_json:
+            print_json(asdict(found))
+        else:
+            values = [("training queries", found.train)]
+            values += [("test queries", found.test)] if found.test else []
+            both = (found.before, found.weights)
+            print_parts(*tuning_parts(found.parts, both, found.measure, values))
+        note(*found.notes)
+        if save is None:
+            build = shell_command("build", library, "NAME", *found.build_options)
+            note(f"To keep them: --save NAME, or {build}")
+            return
+        # Another fusion of that name is refused; by now, the weights are printed.
+        found.save(collection, save)
         note(f"'{save}' is a fusion with these weights.")
-    else:
-        build = shell_command("build", library, "NAME", *found.build_options)
-        note(f"To keep them: --save NAME, or {build}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from retriever.cli.completion import measure_names, model_option, reranker_specs
 from retriever.cli.output import SETTINGS
@@ -129,6 +130,21 @@ def rerank_by(says: str = "") -> Option:
         return by(own(deep(command)))
 
     return all_three
+
+
+def check_reranker(by: str | None, own: Sequence[tuple[str, str]]) -> None:
+    """Refuse what is of a reranker where there is none."""
+    if by is not None:
+        return
+    if own:
+        raise click.UsageError(
+            "-o sets options of a reranker: give --rerank-by KIND:MODEL with it."
+        )
+    depth = click.get_current_context().get_parameter_source("rerank_depth")
+    if depth is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "--rerank-depth is for a reranker: give --rerank-by KIND:MODEL with it."
+        )
 
 
 def measures(says: str = "") -> Option:

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
@@ -55,6 +55,20 @@ def _replacing(stream: TextIO, errors: str) -> TextIO:
 
 def _is_utf8(stream: TextIO) -> bool:
     return stream.encoding.lower().replace("_", "-").startswith("utf")
+
+
+def keep_inputs(
+    option: str, path: Path, inputs: Sequence[str | Path | None], libraries: Sequence[Path]
+) -> None:
+    """Refuse to overwrite an input, or a file of a collection."""
+    inside = path.exists() and any(one.resolve() in path.resolve().parents for one in libraries)
+    if inside and path.suffix.lower() not in (".html", ".htm", ".tex", ".md"):
+        raise click.UsageError(
+            f"{option} {path} would overwrite a file of the collection. Give another file."
+        )
+    for given in inputs:
+        if given is not None and Path(given).resolve() == path.resolve():
+            raise click.UsageError(f"{option} {path} would overwrite {given}. Give another file.")
 
 
 def check_writable(*files: Path | None, folder: Path | None = None) -> None:

@@ -13,6 +13,7 @@ import click
 from retriever.cli.options import (
     as_json,
     check_query_columns,
+    check_reranker,
     how_many,
     indexes,
     library,
@@ -22,6 +23,7 @@ from retriever.cli.options import (
 )
 from retriever.cli.output import (
     check_writable,
+    keep_inputs,
     note,
     print_json,
     print_parts,
@@ -152,11 +154,10 @@ def search(
     asked = _Asked(query, image, queries, vector, like, unlike)
     asked.check(library, reranks=rerank_by is not None)
     _check_format(format_, output, as_json)
+    if output is not None:
+        keep_inputs("--output", output, (queries, vector, image), (library,))
     check_query_columns(columns, queries)
-    if rerank_options and rerank_by is None:
-        raise click.UsageError(
-            "-o sets options of a reranker: give --rerank-by KIND:MODEL with it."
-        )
+    check_reranker(rerank_by, rerank_options)
     options = search_options(mmr, all_words=all_words, phrase=phrase)
     texts = asked.read(columns)
     with Collection.open(library) as collection:

@@ -362,8 +362,8 @@ def _check_names(
     names = [*indexes, *runs]
     if len(set(names)) < len(names):
         raise InputError(
-            f"A system is named twice: {', '.join(names)}. A run is named after its file: leave "
-            "one out, or rename the file."
+            f"A system is named twice: {', '.join(names)}. Leave one out, or rename the run (a "
+            "file names its run)."
             if runs.keys() & set(indexes)
             else f"An index is named twice: {', '.join(names)}."
         )

@@ -112,7 +112,7 @@ class Comparison(ComparisonResults):
         write_label_file(path, rows)
         return len(rows)
 
-    def write_runs(self, folder: Path) -> list[Path]:
+    def write_runs(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write each run as `folder/NAME.trec`; return the paths.
 
         In names, `_` replaces white space and characters that no file name can hold.
@@ -120,6 +120,7 @@ class Comparison(ComparisonResults):
         Raises:
             InputError: an id does not fit TREC's format, or the folder cannot be written to.
         """
+        folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

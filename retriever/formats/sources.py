@@ -96,8 +96,8 @@ def locate(
         says = f"has the unknown extension '{ending}'" if ending else "has no extension"
         other = f", or pass the format with {asked} ({', '.join(known)})" if asked else ""
         raise FileFormatError(
-            f"{name} {says}. Known extensions: {', '.join(endings)}, each also with .gz. "
-            f"Rename the file{other}."
+            f"{name} {says}. Known extensions: {', '.join(endings)}; but for databases, images and "
+            f".xlsx, also with .gz. Rename the file{other}."
         )
     return Source(name, endings[ending], gzipped)
 

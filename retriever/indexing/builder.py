@@ -11,7 +11,6 @@ from indexes.catalog.records import (
     IndexRow,
     kind_of,
 )
-from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError, check_flag, check_text
 from indexes.lexical.options import LexicalOptions
 from indexes.pipeline.executors.base import Executor
@@ -84,7 +83,7 @@ class IndexBuilder:
         if index and index.parts and by_name:
             return self._parts(index, wanted.workers, progress)
         if index and index.embedding is None:
-            raise another_index(self.store.folder, index)
+            raise self.store.another(index)
         return self._vectors(name, index, wanted, progress)
 
     def combine(

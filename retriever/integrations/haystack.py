@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,7 +18,12 @@ from indexes.document import Document as OurDocument
 from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.integrations.extras import extra
-from retriever.integrations.stores import build_text_index, delete_all, delete_known
+from retriever.integrations.stores import (
+    build_text_index,
+    delete_all,
+    delete_known,
+    replace_documents,
+)
 from retriever.search.results import Hit
 from retriever.search.where_parser import filter_of
 
@@ -88,33 +92,34 @@ class CollectionDocumentStore:
 
         Raises:
             ValueError: it is no list of documents.
-            DuplicateDocumentError: one exists, and the policy is to fail; nothing was written.
-            InputError: one holds a blob, or metadata that JSON cannot hold.
+            DuplicateDocumentError: one exists or is given twice, and the policy is to fail.
+            InputError, MismatchError: one holds a blob, or metadata that JSON cannot hold, or as
+                `stores.replace_documents`.
+
+        Nothing was written then.
         """
         if not isinstance(documents, list) or any(not isinstance(d, Document) for d in documents):
             raise ValueError("write_documents expects a list of Haystack's documents.")
         names = [one.id for one in documents]
         known = set(names) - set(self.collection.unknown_ids(names))
-        if policy == DuplicatePolicy.SKIP:
-            documents = [one for one in documents if one.id not in known]
-        elif policy == DuplicatePolicy.OVERWRITE:
-            delete_known(self.collection, names)  # an unchanged text would keep its vector
-        elif known:
-            raise DuplicateDocumentError(
-                f"Document '{min(known)}' is in {self.collection.path}/ already. Write it with the "
-                "policy SKIP or OVERWRITE."
-            )
-        if documents:
-            self.collection.add(map(_ours, documents))
-            self._build(documents)
-        return len(documents)
-
-    def _build(self, documents: Iterable[Document]) -> None:
-        embedded = [one for one in documents if one.embedding is not None]
-        if embedded:
-            vectors = [one.id for one in embedded], [one.embedding for one in embedded]
-            self.collection.build(self.index, from_vectors=vectors, allow_missing=True)
-        build_text_index(self.collection, self.text_index)
+        written = dict[str, Document]()
+        for one in documents:
+            is_new = one.id not in known and one.id not in written
+            if is_new or policy == DuplicatePolicy.OVERWRITE:
+                written[one.id] = one
+            elif policy != DuplicatePolicy.SKIP:
+                where = f"in {self.collection.path}/ already" if one.id in known else "given twice"
+                raise DuplicateDocumentError(
+                    f"Document '{one.id}' is {where}. Write it with the policy SKIP or OVERWRITE."
+                )
+        if written:
+            embeddings = {
+                name: one.embedding for name, one in written.items() if one.embedding is not None
+            }
+            ours = list(map(_ours, written.values()))
+            replace_documents(self.collection, ours, self.index, embeddings)
+            build_text_index(self.collection, self.text_index)
+        return len(written)
 
     def delete_documents(self, document_ids: list[str]) -> None:
         """Delete documents by their ids; unknown ones are left out."""
@@ -141,6 +146,8 @@ class CollectionDocumentStore:
         """Return the `k` documents nearest to a text, by `text_index`, or to an embedding."""
         where = where_of(filters)
         if isinstance(query, str):
+            if self.text_index is not None and not len(self.collection):
+                return []  # no document was written yet
             hits = self.collection.search(query, index=self.text_index, k=k, where=where)
             return list(map(document_of, hits))
         if self.index not in self.collection.index_names():
@@ -244,12 +251,18 @@ def where_of(filters: dict[str, Any] | None) -> dict[str, Any] | None:
     """
     if not filters:
         return None
-    where = _condition(filters) if "field" in filters else _group(filters)
+    where = _part(filters)
     try:
         filter_of(where)
     except InputError as error:
         raise FilterError(str(error)) from None
     return where
+
+
+def _part(filters: Any) -> dict[str, Any]:
+    if not isinstance(filters, dict):
+        raise FilterError(f"The filter {filters!r}: expected a dictionary.")
+    return _condition(filters) if "field" in filters else _group(filters)
 
 
 def _group(filters: dict[str, Any]) -> dict[str, Any]:
@@ -259,7 +272,7 @@ def _group(filters: dict[str, Any]) -> dict[str, Any]:
             f"The filter {filters}: expected 'operator' (AND, OR or NOT) and a list of 'conditions'"
             ", or 'field', 'operator' and 'value'."
         )
-    parts = [_condition(one) if "field" in one else _group(one) for one in conditions]
+    parts = list(map(_part, conditions))
     return {"not": {"and": parts}} if operator == "NOT" else {operator.lower(): parts}
 
 
@@ -267,6 +280,8 @@ def _condition(condition: dict[str, Any]) -> dict[str, Any]:
     if "operator" not in condition or "value" not in condition:
         raise FilterError(f"The filter {condition}: expected 'field', 'operator' and 'value'.")
     field, operator, value = condition["field"], condition["operator"], condition["value"]
+    if not isinstance(field, str):
+        raise FilterError(f"The filter {condition}: expected text as 'field'.")
     if field in ("id", "content", "blob", "score", "embedding"):
         raise FilterError(f"The filter on '{field}': expected a field of 'meta'.")
     name = ".".join(map(quote, field.removeprefix("meta.").split(".")))

@@ -6,10 +6,11 @@ store = CollectionVectorStore(library, OpenAIEmbeddings(model="..."))
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ with extra("langchain"):
 INDEX = "langchain"
 # How many documents are returned where nothing is said, as by LangChain's own stores.
 K = 4
+# What a search may be given besides its filter.
+OPTIONS = ("vector", "mmr", "all_words", "phrase")
 # Attributes of embeddings that name their model.
 MODEL_NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
 
@@ -159,7 +162,13 @@ class CollectionVectorStore(VectorStore):
 
     def _build(self) -> None:
         new = None if self._is_built() else self._embedder
-        self.collection.build(self.index, new)
+        try:
+            self.collection.build(self.index, new)
+        except InputError:
+            if new is None or not self._is_built():
+                raise
+            # Another thread has made the index meanwhile.
+            self.collection.build(self.index)
 
     def _is_built(self) -> bool:
         return self.index in self.collection.index_names()
@@ -189,10 +198,10 @@ class CollectionVectorStore(VectorStore):
         return [(document_of(hit), hit.score) for hit in self._search(query, k, filter, **options)]
 
     def similarity_search_by_vector(
-        self, embedding: list[float], k: int = K, *, filter: Where | None = None, **_: Any
+        self, embedding: list[float], k: int = K, *, filter: Where | None = None, **options: Any
     ) -> list[Document]:
         """Return the `k` nearest documents to a vector of the embeddings."""
-        return list(map(document_of, self._search(None, k, filter, vector=embedding)))
+        return list(map(document_of, self._search(None, k, filter, vector=embedding, **options)))
 
     def max_marginal_relevance_search(
         self,
@@ -202,18 +211,42 @@ class CollectionVectorStore(VectorStore):
         lambda_mult: float = 0.5,
         *,
         filter: Where | None = None,
-        **_: Any,
+        **options: Any,
     ) -> list[Document]:
         """Return documents unlike each other (see `search.diversity`), of at least `5 k` nearest.
 
         `fetch_k` is taken for what other stores need: here, their number follows from `k`.
         """
-        return list(map(document_of, self._search(query, k, filter, mmr=lambda_mult)))
+        return list(map(document_of, self._search(query, k, filter, mmr=lambda_mult, **options)))
 
-    def _search(self, query: str | None, k: int, where: Where | None, **options: Any) -> Hits:
+    def max_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = K,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Where | None = None,
+        **options: Any,
+    ) -> list[Document]:
+        """Return the same for a vector of the embeddings."""
+        own: dict[str, Any] = {"vector": embedding, "mmr": lambda_mult}
+        return list(map(document_of, self._search(None, k, filter, **own, **options)))
+
+    async def amax_marginal_relevance_search_by_vector(
+        self, embedding: list[float], *given: Any, **options: Any
+    ) -> list[Document]:
+        """Return the same, without blocking the event loop."""
+        found = partial(self.max_marginal_relevance_search_by_vector, embedding, *given, **options)
+        return await asyncio.to_thread(found)
+
+    def _search(self, query: str | None, k: int, filter: Where | None, **options: Any) -> Hits:
+        if unknown := next((one for one in options if one not in OPTIONS), None):
+            advice = "; expected 'filter'" if unknown == "where" else ""
+            raise InputError(f"A search of this store takes no option '{unknown}'{advice}.")
         if self._embedder is not None and not self._is_built():
             return Hits()  # nothing was added yet
-        return self.collection.search(query, index=self.index, k=k, where=where, **options)
+        return self.collection.search(query, index=self.index, k=k, where=filter, **options)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         """Return what maps a cosine to a relevance from 0 to 1.
@@ -221,6 +254,8 @@ class CollectionVectorStore(VectorStore):
         Raises:
             InputError: scores of the index are no cosines.
         """
+        if self._embedder is not None and not self._is_built():
+            return float  # nothing was added yet
         info = self.collection.index_info(self.index)
         if not info.dim or info.similarity != COSINE:
             raise InputError(

@@ -15,7 +15,12 @@ from indexes.document import Document
 from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.integrations.extras import extra
-from retriever.integrations.stores import build_text_index, delete_all, delete_known
+from retriever.integrations.stores import (
+    build_text_index,
+    delete_all,
+    delete_known,
+    replace_documents,
+)
 from retriever.search.results import Hit, Hits
 from retriever.search.where import Where
 
@@ -119,15 +124,14 @@ class CollectionVectorStore(BasePydanticVectorStore):
 
         Raises:
             ValueError: a node has no embedding.
+            InputError, MismatchError: as `stores.replace_documents`; nothing was written.
         """
-        names = [node.node_id for node in nodes]
-        vectors = [node.get_embedding() for node in nodes]
+        vectors = {node.node_id: node.get_embedding() for node in nodes}
         if nodes:
-            delete_known(self._collection, names)  # an unchanged text would keep its vector
-            self._collection.add(map(_document, nodes))
-            self._collection.build(self.index, from_vectors=(names, vectors))
+            documents = list(map(_document, nodes))
+            replace_documents(self._collection, documents, self.index, vectors)
             build_text_index(self._collection, self.text_index)
-        return names
+        return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str, **_: Any) -> None:
         """Delete the nodes of a document of LlamaIndex's."""
@@ -174,13 +178,15 @@ class CollectionVectorStore(BasePydanticVectorStore):
         # LlamaIndex means no restriction by an empty list.
         ids = {"node_ids": query.node_ids or None, "doc_ids": query.doc_ids or None}
         where = _where(query.filters, **ids)
-        k, mode = query.similarity_top_k, query.mode
+        k, mode = query.similarity_top_k, VectorStoreQueryMode(query.mode)
         if mode in (VectorStoreQueryMode.TEXT_SEARCH, VectorStoreQueryMode.HYBRID):
             if self.text_index is None:
                 raise InputError(
                     f"The mode '{mode.value}' searches by words: name an index that does, "
                     "as text_index."
                 )
+            if self.text_index not in self._collection.index_names():
+                return Hits()  # nothing was added yet
             return self._collection.search(query.query_str, index=self.text_index, k=k, where=where)
         if mode not in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR):
             raise InputError(

@@ -10,22 +10,25 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from indexes.errors import InputError, RetrieverError, unknown_name
+from retriever import __version__
 from retriever.advice import command_for
 from retriever.collection import Collection
 from retriever.integrations.extras import extra
+from retriever.mistakes import sentence_of
 from retriever.records import document_record, hit_records
 from retriever.search.results import Hits
 
 with extra("mcp"):
     from mcp.server.mcpserver import MCPServer
     from mcp.server.mcpserver.exceptions import ToolError
+    from mcp.server.mcpserver.tools import Tool
     from mcp_types import ToolAnnotations
-    from pydantic import Field
+    from pydantic import ConfigDict, Field, ValidationError
 
 Record = dict[str, Any]
 Result = TypeVar("Result")
 # An answer is read by a model, whose context is small.
-MOST_HITS, MOST_LISTED = 50, 200
+MOST_HITS, MOST_LISTED, MOST_SKIPPED = 50, 200, 1_000_000_000
 
 CollectionName = Annotated[
     str | None,
@@ -78,8 +81,8 @@ class CollectionTools:
         where: Filter = None,
     ) -> Record:
         """Return the documents nearest to a query, best first, with the passage that was found."""
-        hits = self._of(collection).search(query, index=index, k=k, where=where or None)
-        return _found(query, index or "", hits)
+        found = self._of(collection).retriever(index)
+        return _found(query, found.name, found.search(query, k, where=where or None))
 
     def compare(
         self,
@@ -128,7 +131,12 @@ class CollectionTools:
             int, Field(ge=1, le=MOST_LISTED, description="Most documents to list.")
         ] = 20,
         skip: Annotated[
-            int, Field(ge=0, description="How many documents to leave out at the beginning.")
+            int,
+            Field(
+                ge=0,
+                le=MOST_SKIPPED,
+                description="How many documents to leave out at the beginning.",
+            ),
         ] = 0,
     ) -> list[Record]:
         """List ids, titles and metadata of documents, in the order in which they were added."""
@@ -171,24 +179,50 @@ def with_our_errors(tool: Callable[..., Result]) -> Callable[..., Result]:
     return call
 
 
+class _Server(MCPServer):
+    """A server that says in our words what is wrong with the arguments of a tool."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool; see `MCPServer.call_tool`."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            mistakes = error.__cause__.errors()
+            said = sentence_of([{**one, "loc": ("arguments", *one["loc"])} for one in mistakes])
+            raise ToolError(f"{name}: {said}") from error.__cause__
+
+
 def make_server(collections: Mapping[str, Collection]) -> MCPServer:
     """Return a server with the tools for some collections, by the names that clients use."""
     tools = CollectionTools(collections)
-    server = MCPServer(
-        "retriever",
-        instructions="Search collections of documents by words or by meaning, and compare indexes. "
-        "Begin with list_indexes.",
-        log_level="WARNING",
-    )
     every: Sequence[Callable[..., object]] = (
         *(tools.list_indexes, tools.search, tools.compare),
         *(tools.show_document, tools.list_documents),
     )
-    for tool in every:
-        read_only = ToolAnnotations(read_only_hint=True)
-        description = inspect.getdoc(tool)
-        server.tool(description=description, annotations=read_only)(with_our_errors(tool))
-    return server
+    return _Server(
+        "retriever",
+        instructions="Search collections of documents by words or by meaning, and compare indexes. "
+        "Begin with list_indexes.",
+        version=__version__,
+        log_level="WARNING",
+        tools=list(map(_tool, every)),
+    )
+
+
+def _tool(function: Callable[..., object]) -> Tool:
+    """Return a method as a tool, which refuses arguments that it does not have."""
+    tool = Tool.from_function(
+        with_our_errors(function),
+        description=inspect.getdoc(function),
+        annotations=ToolAnnotations(read_only_hint=True),
+    )
+    model = tool.fn_metadata.arg_model
+    model.model_config = model.model_config | ConfigDict(extra="forbid")
+    model.model_rebuild(force=True)
+    tool.parameters = model.model_json_schema(by_alias=True)
+    return tool
 
 
 def names_of(folders: Sequence[Path]) -> dict[str, Path]:

@@ -189,7 +189,7 @@ class Retriever:
         if VECTOR in lacking:
             raise InputError(
                 f"'{self.name}' cannot be searched by a vector: it is no index of vectors. Choose "
-                "one of these, of the model that made the vector."
+                "one of the model that made the vector."
             )
         if IMAGE in lacking:
             raise InputError(

@@ -47,8 +47,8 @@ class Checkpoint:
     def opened(cls, models: Path, name: str, identity: Mapping[str, Any]) -> Iterator[Checkpoint]:
         """Open the folder of an interrupted training of the same identity, or a new one.
 
-        The folder is kept if the block raises, and removed otherwise. An OSError, here or in the
-        block, becomes a CollectionError.
+        The folder is kept if the block raises after it saved something, and removed otherwise. An
+        OSError, here or in the block, becomes a CollectionError.
         """
         path = models / f".{name}-work"
         try:
@@ -56,9 +56,14 @@ class Checkpoint:
             with writer_lock(path):
                 work = cls(path)
                 if read_facts(path / SETTINGS) != json.loads(json.dumps(identity)):
-                    work._clear()
+                    work.clear()
                     (path / SETTINGS).write_text(json.dumps(identity))
-                yield work
+                try:
+                    yield work
+                except BaseException:
+                    if work._is_empty():
+                        shutil.rmtree(path, ignore_errors=True)
+                    raise
                 # Under the lock: another process may start as soon as it is released.
                 shutil.rmtree(path, ignore_errors=True)
         except OSError as error:
@@ -106,12 +111,16 @@ class Checkpoint:
         folder.rename(place)
         sync(place.parent)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Remove all that was saved."""
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name not in LOCK_FILES:
                 path.unlink()
+
+    def _is_empty(self) -> bool:
+        return all(path.name in (SETTINGS, *LOCK_FILES) for path in self.path.glob("*"))
 
 
 def read_facts(path: Path) -> dict[str, Any]:

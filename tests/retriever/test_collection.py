@@ -435,6 +435,9 @@ def test_a_folder_that_is_not_a_collection_is_refused_and_left_alone(tmp_path):
     refused(CollectionError, "is not empty", Collection.create, tmp_path)
     refused(NotACollectionError, says, Collection.open_or_create, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    refused(
+        CollectionError, "thesis.txt is a file. Choose", Collection.create, tmp_path / "thesis.txt"
+    )
     catalog.write_text("hello, this is not a database, not at all")
     refused(DamageError, "catalog.db is damaged: file is not a database", Collection.open, tmp_path)
     catalog.unlink()

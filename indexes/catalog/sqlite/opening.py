@@ -184,7 +184,7 @@ def _check_exists(path: Path) -> None:
     if folder.is_file():
         raise NotACollectionError(
             f"{folder} is a file; expected the folder of a collection. "
-            "The folder comes before other files."
+            "On the command line, it comes before other files."
         )
     if not path.is_file():
         raise NotACollectionError(

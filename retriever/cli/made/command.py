@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from retriever.cli import options
-from retriever.cli.output import check_writable, note
+from retriever.cli.output import check_writable, keep_inputs, note
 
 
 @click.command(short_help="Make queries from the documents: no judgments needed.")
@@ -62,6 +62,7 @@ def queries(
     from retriever.known_items.files import write_made
     from retriever.known_items.making import make_queries
 
+    keep_inputs("-o", output, (), (library,))
     check_replaceable(output, force=force)
     check_writable(output)
     with Collection.open(library) as collection:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 from pathlib import Path
 
 import click
 
 from retriever.cli.options import library
-from retriever.cli.output import check_writable, note
+from retriever.cli.output import check_writable, keep_inputs, note
 
 
 @click.command(short_help="Offer collections to assistants, as tools of an MCP server.")
@@ -33,6 +34,9 @@ def mcp(library: tuple[Path, ...]) -> None:
                 for name, folder in names_of(library).items()
             }
         )
+        # A thread waits for the next line of stdin, and would keep the process alive. Nothing is
+        # written: the signal may end it at once.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         server.run("stdio")
 
 
@@ -56,9 +60,11 @@ def datasette(library: Path, host: str, port: int, metadata: Path | None) -> Non
     from retriever.integrations.datasette import metadata as metadata_of
     from retriever.integrations.datasette import serve
 
+    if metadata is not None:
+        keep_inputs("--metadata", metadata, (), (library,))
+        check_writable(metadata)
     with Collection.open(library) as collection:
         if metadata is not None:
-            check_writable(metadata)
             metadata.write_text(f"{json.dumps(metadata_of(collection), indent=2)}\n")
             note(f"wrote {metadata}")
             return

@@ -9,6 +9,8 @@ from retriever.formats.sources import without_gz
 
 MARKDOWN_ENDINGS = (".md", ".markdown", ".mdown", ".mkd")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+# Read as images only when asked for.
+OTHER_IMAGES = (".bmp", ".gif", ".tif", ".tiff")
 
 # Of files that are one document each.
 FILE_ENDINGS = {
@@ -48,6 +50,8 @@ def reason_to_skip(name: str) -> str:
         return ""
     if ending in ROW_ENDINGS:
         return f"a table ({ending}), whose rows are documents; add it by its own name"
+    if ending in OTHER_IMAGES:
+        return f"an image ({ending}), read as one by its own name with format image"
     return f"unknown extension {ending}; to read such files as text, give format text"
 
 

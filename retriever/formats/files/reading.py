@@ -91,4 +91,7 @@ def read_if_text(source: Source, doc_id: str, place: str, note: Callable[[str], 
 
 def read_image(name: str, doc_id: str) -> Found:
     """Return the document of one image, or the reason it is unusable."""
-    return document_or_bad(name, {"_id": doc_id, "image": name}, ImageColumn("image"))
+    found = document_or_bad(name, {"_id": doc_id, "image": name}, ImageColumn("image"))
+    if isinstance(found, BadRecord):
+        return replace(found, reason=found.reason.removeprefix(f"{name}: "))
+    return found

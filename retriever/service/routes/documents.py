@@ -25,7 +25,7 @@ class DocumentBody(Body):
     """A document; one of the same id is replaced."""
 
     doc_id: str
-    text: str = ""
+    text: str
     title: str = ""
     metadata: dict[str, Any] = Field({})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -43,13 +44,16 @@ def router(state: ServiceState) -> APIRouter:
         check_batch("input", len(texts), state.limits)
         for text in texts:
             state.limits.check_text(text)
-        if not texts or not all(text.strip() for text in texts):
+        if not texts:
+            raise InputError("'input' is empty; give at least one text.")
+        if not all(text.strip() for text in texts):
             raise InputError("'input' has an empty text; expected one text, or several.")
         return json_response(await state.run(partial(_embedded, state, library, body, texts)))
 
     @routes.get("/models", summary="List the indexes that have a model")
-    async def models() -> Response:
-        return json_response(await state.run(partial(_models, state)))
+    async def models(library: Library = None) -> Response:
+        names = list(state.collections) if library is None else [state.name_of(library)]
+        return json_response(await state.run(partial(_models, state, names)))
 
     return routes
 
@@ -58,9 +62,11 @@ def _embedded(
     state: ServiceState, library: str | None, body: EmbeddingsBody, texts: list[str]
 ) -> bytes:
     index = body.model
-    if library is None and len(state.collections) > 1:
-        library, _, index = body.model.rpartition("/")
-        library = library or None
+    if len(state.collections) > 1:
+        named, _, index = body.model.rpartition("/")
+        if library and named not in ("", library):
+            raise InputError(f"'{body.model}' is no model of '{library}', which was asked for.")
+        library = library or named or None
     name = state.name_of(library)
     collection = state.collections[name]
     finder = collection.retriever(index).finder
@@ -97,8 +103,9 @@ def _tokens(embedder: object, texts: list[str]) -> int:
     return report.tokens or report.words
 
 
-def _models(state: ServiceState) -> bytes:
-    several = len(state.collections) > 1
+def _models(state: ServiceState, names: Sequence[str]) -> bytes:
+    """Return the models of some collections, by the names that an embedding takes there."""
+    several = len(names) > 1
     data = [
         {
             "id": f"{name}/{one.name}" if several else one.name,
@@ -106,8 +113,8 @@ def _models(state: ServiceState) -> bytes:
             "created": 0,
             "owned_by": name,
         }
-        for name, collection in state.collections.items()
-        for one in collection.info().indexes
+        for name in names
+        for one in state.collections[name].info().indexes
         if kind_of(one.kind).has_vectors
     ]
     return json_bytes({"object": "list", "data": data})

@@ -18,10 +18,12 @@ def router(state: ServiceState) -> APIRouter:
     """Return the router of what concerns the service itself."""
     routes = APIRouter(tags=["operation"])
 
+    @routes.head("/health", include_in_schema=False)
     @routes.get("/health", summary="Say that the process lives")
     async def health() -> Response:
         return json_response(json_bytes({"status": "ok"}))
 
+    @routes.head("/ready", include_in_schema=False)
     @routes.get("/ready", summary="Say whether the service can answer")
     async def ready() -> Response:
         if not state.is_ready:

@@ -64,8 +64,11 @@ def router(state: ServiceState) -> APIRouter:
     async def batch(body: BatchBody, library: Library = None) -> Response:
         name = state.name_of(library)
         body.check(state.limits)
-        if bool(body.queries) == bool(body.vectors):
+        given = body.model_fields_set & {"queries", "vectors"}
+        if len(given) != 1:
             raise InputError("Give 'queries' or 'vectors', and not both.")
+        if not body.queries and not body.vectors:
+            raise InputError(f"'{given.pop()}' is empty; give at least one.")
         check_batch("queries", len(body.queries), state.limits)
         check_batch("vectors", len(body.vectors), state.limits)
         for text in body.queries.values() if isinstance(body.queries, dict) else body.queries:
@@ -166,8 +169,8 @@ def _batch(state: ServiceState, name: str, body: BatchBody) -> bytes:
     else:
         given: Sequence[AnyQuery] = body.queries or [QueryVector.of(row) for row in body.vectors]
         queries = {str(number): query for number, query in enumerate(given, 1)}
-    default = _of_vectors(collection) if body.vectors else collection.default_indexes()
-    indexes = body.indexes or default
+    default = partial(_of_vectors, collection) if body.vectors else collection.default_indexes
+    indexes = body.indexes or default()
     asked, vectors = validate_queries(queries.values(), list(queries)), bool(body.vectors)
     answers: dict[str, list[Hits]] = {}
     for index in indexes:

@@ -19,7 +19,7 @@ from indexes.neighbors import COSINE
 from indexes.progress import Progress
 from indexes.storage.files import new_file
 from retriever.embedders import ContextualEmbedder, Embedder
-from retriever.embedders.base import Matrix, similarity_of
+from retriever.embedders.base import Matrix, is_sparse, similarity_of
 
 # Sentences to read unless another number is asked: more bring nothing (benchmarks/README.md).
 TEXTS = 2_000
@@ -195,6 +195,11 @@ def _checksum(texts: Sequence[str]) -> str:
 
 def check_similarity(index: str, teacher: Embedder) -> None:
     """Check that a student, which learns directions, can learn how the teacher ranks."""
+    if is_sparse(teacher):
+        raise InputError(
+            f"{teacher.name}, the teacher of '{index}', makes sparse vectors, which no student can "
+            "learn. Choose an index of dense vectors."
+        )
     if (similarity := similarity_of(teacher)) != COSINE:
         raise InputError(
             f"{teacher.name}, the teacher of '{index}', compares vectors by '{similarity}', and a "

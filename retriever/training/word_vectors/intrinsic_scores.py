@@ -132,7 +132,8 @@ def _read(path: Path, parse: Callable[[str], Line], skipped: str, expected: str)
     try:
         lines = path.read_text(encoding="utf-8-sig").lower().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {why}.") from None
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(skipped):

@@ -140,9 +140,15 @@ class _Training:
         with Checkpoint.opened(self.job.place.parent, self.job.name, identity) as work:
             words = self._words(work, identity["corpus"])
             place = f"{self.job.library.path}/"
-            vocabulary = vocabulary_of(words.counts, settings.min_count, settings.max_vocab, place)
-            train = self._glove if settings.kind == GLOVE else self._neural
-            trained = train(work, words, vocabulary)
+            try:
+                vocabulary = vocabulary_of(
+                    words.counts, settings.min_count, settings.max_vocab, place
+                )
+                train = self._glove if settings.kind == GLOVE else self._neural
+                trained = train(work, words, vocabulary)
+            except InputError:
+                work.clear()  # the same call would be refused again
+                raise
             scores = score_words(files, list(vocabulary), trained.vectors)
             report = self._report(words, len(vocabulary), trained, scores)
             with work.result(self.job.place) as folder:

@@ -14,7 +14,7 @@ from retriever.search.retriever import Retriever
 from tests.support.toy import COMPASS, QRELS, QUERIES, SECOND, Axes, exactly, lacks, refused
 
 JUDGED = {"qrels": QRELS}
-RUN_NAMED_TWICE = r"twice: axes, axes\. A run is named after its file: leave"
+RUN_NAMED_TWICE = r"twice: axes, axes\. Leave one out, or rename"
 
 
 def ranked(report, query_id, name="axes"):

@@ -17,7 +17,7 @@ from tests.support.toy import QRELS, QUERIES, build_axes, refused
 def test_runs_of_any_name_are_written_to_separate_files(compass, tmp_path):
     runs = {name: Run.of(name, {"q1": [("all", 1.0)]}) for name in ("a/b c.trec", "../up")}
     made = compare(compass, ["axes"], QUERIES, QRELS, runs=runs)
-    paths = made.write_runs(tmp_path / "runs")
+    paths = made.write_runs(str(tmp_path / "runs"))
     assert [path.name for path in paths] == ["axes.trec", "a_b_c.trec.trec", ".._up.trec"]
     assert sorted((tmp_path / "runs").iterdir()) == sorted(paths)
     assert paths[1].read_text() == "q1 Q0 all 1 1.0 a_b_c.trec\n"

@@ -120,6 +120,22 @@ def test_a_table_of_images_needs_no_text_but_its_column(tmp_path):
     refused(InputError, "has no column 'photo'. It has: id, file", read, table, image="photo")
 
 
+def test_an_image_that_cannot_be_read_is_named_once(tmp_path):
+    link = tmp_path / "photos" / "gone.png"
+    link.parent.mkdir()
+    link.symlink_to("nowhere.png")
+    reason = "the image cannot be read (no such file or directory)."
+    (bad,) = read(link.parent)
+    assert (bad.place, bad.reason) == (str(link), reason)
+
+
+def test_an_image_of_another_kind_is_skipped_with_what_reads_it(tmp_path):
+    (tmp_path / "notes.txt").write_text("red")
+    (tmp_path / "moving.gif").write_bytes(picture())
+    skipped, _ = sorted(read(tmp_path), key=lambda one: isinstance(one, Document))
+    assert skipped.reason == "an image (.gif), read as one by its own name with format image"
+
+
 def test_mappings_may_hold_bytes_paths_or_images_of_pillow(tmp_path):
     (tmp_path / "red.png").write_bytes(picture())
     given = [picture(BLUE), tmp_path / "red.png", Pillow.new("RGB", (4, 3), BLUE), None, 3]

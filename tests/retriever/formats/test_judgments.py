@@ -216,7 +216,7 @@ nonsense
         (InputError, "holds no queries", "q.txt", "\n"),
         (InputError, "holds no queries", "q.csv", "id,text"),
         (FileFormatError, "has no column of texts", "q.csv", "id,year\n"),
-        (FileFormatError, r"Known extensions: .*\.trec, .*each also with \.gz", "q.doc", "x"),
+        (FileFormatError, r"Known extensions: .*\.trec, .*also with \.gz", "q.doc", "x"),
     ],
 )
 def test_files_that_hold_no_queries_are_refused(tmp_path, error, message, name, content):

@@ -16,6 +16,7 @@ from haystack.testing.document_store import (
     FilterableDocsFixtureMixin,
 )
 
+from indexes.errors import RetrieverError
 from retriever.integrations.haystack import (
     CollectionDocumentStore,
     CollectionEmbeddingRetriever,
@@ -95,3 +96,52 @@ def test_filters_on_anything_but_meta_are_refused(document_store):
         document_store.filter_documents,
         {"field": "content", "operator": "==", "value": "east"},
     )
+
+
+REFUSED = [
+    [Document(id="n", content="one", embedding=[1.0, 0.0, 0.0])],
+    [Document(id="n", content="one", embedding=[float("nan"), 0.0])],
+    [Document(id="n", content="one", embedding=[1.0]), Document(id="e", embedding=[1.0, 0.0])],
+    [Document(id="n", content="one", meta={"set": {1}})],
+]
+
+
+@pytest.mark.parametrize("documents", REFUSED)
+def test_what_is_refused_replaces_nothing(document_store, documents):
+    document_store.write_documents(COMPASS)
+    before = document_store.filter_documents()
+    with pytest.raises(RetrieverError):
+        document_store.write_documents(documents, DuplicatePolicy.OVERWRITE)
+    assert document_store.filter_documents() == before
+    found = CollectionEmbeddingRetriever(document_store).run([1.0, 0.0], top_k=1)["documents"]
+    assert [one.id for one in found] == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"), [(DuplicatePolicy.SKIP, "first"), (DuplicatePolicy.OVERWRITE, "second")]
+)
+def test_a_document_that_is_given_twice_is_taken_by_the_policy(document_store, policy, text):
+    twice = [Document(id="a", content="first"), Document(id="a", content="second")]
+    with pytest.raises(DuplicateDocumentError, match="'a' is given twice"):
+        document_store.write_documents(twice)
+    assert document_store.count_documents() == 0
+    assert document_store.write_documents(twice, policy) == 1
+    assert [one.content for one in document_store.filter_documents()] == [text]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        "year > 3",
+        {"operator": "AND", "conditions": ["x"]},
+        {"field": 5, "operator": "==", "value": 1},
+    ],
+)
+def test_a_malformed_filter_is_an_error_of_filters(document_store, filters):
+    with pytest.raises(FilterError):
+        document_store.filter_documents(filters)
+
+
+def test_no_text_is_found_in_an_empty_store(collection):
+    store = CollectionDocumentStore(collection, text_index="bm25")
+    assert CollectionRetriever(store).run("north") == {"documents": []}

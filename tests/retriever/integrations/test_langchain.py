@@ -1,5 +1,7 @@
 """LangChain's standard tests over our vector store and retriever, and what they leave out."""
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("langchain_tests", reason="the extra langchain-tests is not installed")
@@ -11,6 +13,7 @@ from langchain_tests.integration_tests import (
     VectorStoreIntegrationTests,
 )
 
+from indexes.errors import InputError
 from retriever import Collection
 from retriever.embedders import HashingEmbedder
 from retriever.integrations.langchain import CollectionRetriever, CollectionVectorStore
@@ -137,3 +140,41 @@ def test_a_title_is_in_the_metadata_and_a_filter_can_be_given_to_invoke(library)
     by_id = {one.id: one.metadata for one in found}
     assert by_id["t"] == {"title": "Taxes", "source": "faq"}
     assert set(by_id) == {"t", "tax"}
+
+
+@pytest.mark.parametrize("option", [{"where": "author = 'nobody'"}, {"bogus": 1}])
+def test_an_option_that_a_search_does_not_take_is_refused(vectorstore, option):
+    message = f"takes no option '{next(iter(option))}'"
+    for search, query in (
+        (vectorstore.similarity_search, "north"),
+        (vectorstore.similarity_search_with_score, "north"),
+        (vectorstore.max_marginal_relevance_search, "north"),
+        (vectorstore.similarity_search_by_vector, [1.0, 0.0, 0.0]),
+        (vectorstore.max_marginal_relevance_search_by_vector, [1.0, 0.0, 0.0]),
+    ):
+        with pytest.raises(InputError, match=message):
+            search(query, k=1, **option)
+
+
+def test_mmr_by_a_vector_is_that_by_its_text(vectorstore):
+    vector = vectorstore.embeddings.embed_query("north")
+    by_text = texts(vectorstore.max_marginal_relevance_search("north", k=2, lambda_mult=0.3))
+    options = {"k": 2, "lambda_mult": 0.3}
+    assert texts(vectorstore.max_marginal_relevance_search_by_vector(vector, **options)) == by_text
+    found = vectorstore.amax_marginal_relevance_search_by_vector(vector, **options)
+    assert texts(asyncio.run(found)) == by_text
+
+
+def test_an_empty_store_has_no_relevant_documents(collection):
+    store = CollectionVectorStore(collection, Words())
+    assert store.similarity_search_with_relevance_scores("north") == []
+
+
+def test_first_documents_may_come_from_several_threads(collection):
+    store = CollectionVectorStore(collection, Words())
+
+    async def add():
+        await asyncio.gather(*(store.aadd_texts(["north"], ids=[str(n)]) for n in range(6)))
+
+    asyncio.run(add())
+    assert len(store.similarity_search("north", k=10)) == 6

@@ -17,7 +17,7 @@ from llama_index.core.vector_stores import (
 )
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from indexes.errors import InputError
+from indexes.errors import InputError, RetrieverError
 from retriever import Collection
 from retriever.integrations.llamaindex import CollectionRetriever, CollectionVectorStore
 from tests.support.toy import Axes, refused
@@ -174,3 +174,32 @@ def test_a_retriever_asks_an_index_of_a_collection(library):
     assert (found.node.node_id, found.text, found.score) == ("cat", hits[0].text, hits[0].score)
     faq = CollectionRetriever(library, where={"source": "faq"}).retrieve("April")
     assert [(one.node.node_id, one.metadata) for one in faq] == [("tax", {"source": "faq"})]
+
+
+@pytest.mark.parametrize("vector", [[1.0, 0.0], [float("nan"), 0.0, 0.0]])
+def test_a_vector_that_is_refused_replaces_nothing_and_later_nodes_are_found(collection, vector):
+    store = CollectionVectorStore(collection)
+    store.add([TextNode(id_="a", text="north", embedding=[1.0, 0.0, 0.0])])
+    with pytest.raises(RetrieverError, match="nothing was written"):
+        store.add([TextNode(id_="a", text="other", embedding=vector)])
+    with pytest.raises(RetrieverError, match="'b' is given twice; nothing was written"):
+        store.add([TextNode(id_="b", text="x", embedding=[1.0, 0.0, 0.0])] * 2)
+    store.add([TextNode(id_="c", text="east", embedding=[0.0, 1.0, 0.0])])
+    found = store.query(VectorStoreQuery([1.0, 0.1, 0.0], similarity_top_k=2))
+    assert [node.text for node in found.nodes] == ["north", "east"]
+
+
+def test_nodes_join_a_collection_whose_documents_have_no_vectors(library):
+    before = len(library)
+    store = CollectionVectorStore(library)
+    store.add([TextNode(id_="a", text="north", embedding=[1.0, 0.0])])
+    assert store.query(VectorStoreQuery([1.0, 0.0])).ids == ["a"]
+    assert len(library) == before + 1
+
+
+def test_an_empty_store_finds_no_words_and_a_mode_may_be_its_name(collection):
+    store = CollectionVectorStore(collection, text_index="bm25")
+    asked = VectorStoreQuery(query_str="north", mode=VectorStoreQueryMode.TEXT_SEARCH)
+    assert store.query(asked).ids == []
+    with pytest.raises(InputError, match="The mode 'sparse' is not supported"):
+        store.query(VectorStoreQuery(query_str="north", mode="sparse"))

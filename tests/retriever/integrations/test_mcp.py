@@ -1,7 +1,10 @@
 """The MCP server, asked by the client of its SDK over stdin and stdout of the command."""
 
 import asyncio
+import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -80,6 +83,8 @@ def test_every_tool_answers_and_errors_say_what_we_say(folder):
             "no document": await sentence(client, "show_document", doc_id="dog"),
             "bad filter": await sentence(client, "search", query="x", index="floor", where="a ="),
             "bad count": await sentence(client, "search", query="x", index="floor", k=0),
+            "unknown": await sentence(client, "search", query="x", index="floor", filter="a = 1"),
+            "too far": await sentence(client, "list_documents", skip=10**30),
         }
 
     said = ask([folder], talk)
@@ -112,7 +117,10 @@ def test_every_tool_answers_and_errors_say_what_we_say(folder):
         f"Error executing tool show_document: No document 'dog' in {folder}/. It has: "
     )
     assert "expected a value after '='" in said["bad filter"]
-    assert "greater than or equal to 1" in said["bad count"]
+    assert said["bad count"] == "search: 'k' is 0; expected greater than or equal to 1."
+    assert said["unknown"] == "search: There is no field 'filter'."
+    assert said["too far"].startswith("list_documents: 'skip' is 1")
+    assert all(tool.input_schema["additionalProperties"] is False for tool in tools.values())
 
 
 def test_several_collections_are_asked_by_name(folder, tmp_path):
@@ -126,6 +134,7 @@ def test_several_collections_are_asked_by_name(folder, tmp_path):
 
     found, unclear = ask([folder, tmp_path / "other"], talk)
     assert [hit["doc_id"] for hit in found["hits"]] == ["owl"]
+    assert found["index"] == "bm25"
     assert unclear.endswith("Say which collection. There are: library, other.")
 
 
@@ -136,3 +145,17 @@ def test_folders_of_one_name_are_told_apart():
 
 def test_a_folder_without_a_collection_is_refused_before_serving(tmp_path):
     assert "is not a collection" in fail("mcp", str(tmp_path))
+
+
+def test_an_interrupt_ends_the_server_while_it_waits_for_a_line(folder):
+    with subprocess.Popen(
+        [COMMAND, "mcp", folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as server:
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}}
+        hello["clientInfo"] = {"name": "test", "version": "1"}
+        first = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+        server.stdin.write(json.dumps(first).encode() + b"\n")
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["id"] == 1
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == -signal.SIGINT

@@ -274,7 +274,7 @@ def test_standard_output_has_only_json_or_csv(folder):
         (2, ("-k", "0"), "0 is not in the range x>=1."),
         (2, ("--why", "0"), "0 is not in the range x>=1."),
         (2, ("--seed", "-1"), "-1 is not in the range x>=0."),
-        (2, ("--runs", ".", "--run", "other.trec"), "--runs . would overwrite --run other.trec."),
+        (2, ("--runs", ".", "--run", "other.trec"), "--runs . would overwrite other.trec."),
         (2, ("--html", "library/catalog.db"), "would overwrite a file of the collection. Give"),
         (2, ("--html", "q.tsv"), "--html q.tsv would overwrite q.tsv. Give another file."),
         (1, ("-i", "nope"), "No index 'nope' in library/. It has: bm25, floor."),

@@ -577,8 +577,12 @@ def test_an_equal_definition_changes_nothing_and_another_is_refused(compass):
     check("depth is 100, not 9", compass.fuse, "both", parts, weights=[1, 2], depth=9)
     check(order, compass.cascade, "cascade", "half", "axes")
     check("it is of the kind fuse, not cascade", compass.cascade, "both", "axes", "half")
+    # What is a part of others cannot be dropped.
+    used = exactly(
+        "Index 'axes' exists already (flat), and is part of: both, cascade. Choose another name."
+    )
+    refused(MismatchError, used, compass.fuse, "axes", ["half", "bm25"])
     for change, *named in (
-        (compass.fuse, "axes", ["half", "bm25"]),
         (compass.build, "both", Axes()),
         (partial(compass.build, lexical=True), "both"),
     ):

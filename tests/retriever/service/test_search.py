@@ -118,6 +118,36 @@ def test_a_batch_without_ids_is_numbered_from_one(client):
     ]
 
 
+def test_a_batch_of_vectors_searches_the_indexes_that_are_named(docs, tmp_path):
+    shutil.copytree(docs, tmp_path / "two")
+    with Collection.open(tmp_path / "two") as collection:
+        collection.build("copy", vectors="floor")
+        vector = collection.embedder("floor").encode_queries(["kitten"])[0].tolist()
+    with asked(tmp_path / "two") as client:
+        body = {"vectors": [vector], "indexes": ["copy"], "k": 1}
+        (result,) = client.post("/search/batch", json=body).json()["results"]
+        assert found(result["answers"]) == {"copy": ["cat"]}
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "says"),
+    [
+        ("/search/batch", {"queries": []}, "'queries' is empty; give at least one."),
+        ("/search/batch", {"vectors": []}, "'vectors' is empty; give at least one."),
+        ("/search/batch", {}, "Give 'queries' or 'vectors', and not both."),
+        ("/v1/embeddings", {"input": [], "model": "floor"}, "'input' is empty; give at least one"),
+    ],
+)
+def test_what_is_empty_is_named(client, address, body, says):
+    assert detail(client.post(address, json=body), 422).startswith(says)
+
+
+def test_a_mistake_in_one_of_several_types_is_named_by_its_field(client):
+    says = detail(client.post("/search/batch", json={"queries": [1]}), 422)
+    assert says.startswith("'queries.0' is 1; expected a valid string.")
+    assert "[" not in says
+
+
 def test_a_comparison_says_who_found_what_and_how_much_they_agree(client):
     body = {"query": "kitten", "indexes": ["floor", "words"], "k": 2}
     compared = client.post("/compare", json=body).json()
@@ -157,6 +187,13 @@ def test_of_several_collections_a_parameter_selects_one(docs, tmp_path):
             "docs/floor",
             "other/floor",
         ]
+        # With the name of a collection, its models are listed by the names that they have there.
+        listed = client.get("/v1/models?library=other").json()["data"]
+        assert [one["id"] for one in listed] == ["floor"]
+        detail(client.get("/v1/models?library=nope"), 404)
+        for model, status in (("floor", 200), ("other/floor", 200), ("docs/floor", 422)):
+            texts = {"input": "hello", "model": model}
+            assert client.post("/v1/embeddings?library=other", json=texts).status_code == status
 
 
 def test_embeddings_have_the_shape_of_openai_and_the_vectors_of_the_index(client, docs):
@@ -192,6 +229,7 @@ def test_an_index_of_words_embeds_nothing(client):
 
 def test_health_ready_and_metrics_answer(client):
     assert client.get("/health").json() == {"status": "ok"}
+    assert client.head("/health").status_code == client.head("/ready").status_code == 200
     assert eventually(lambda: client.get("/ready").status_code == 200)
     search(client, query="kitten", indexes=["words"])
     shown = client.get("/metrics").text

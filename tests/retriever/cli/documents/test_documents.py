@@ -99,7 +99,7 @@ def test_a_source_that_does_not_exist_leaves_no_collection_behind():
 
 def test_what_cannot_be_added_is_refused():
     assert fail("add", "corpus.jsonl", "corpus.jsonl").startswith(
-        "corpus.jsonl is a file; expected the folder of a collection. The folder comes before"
+        "corpus.jsonl is a file; expected the folder of a collection. On the command line, it"
     )
     Path("broken.jsonl.gz").write_bytes(b"not gzip")
     assert fail("add", "library", "broken.jsonl.gz").startswith("broken.jsonl.gz ends in .gz, but")

@@ -58,7 +58,7 @@ def test_several_collections_share_one_table(two, other):
 
 def test_several_collections_need_as_many_files_and_the_same_indexes(two, other):
     both = ("compare", "library", "other", "--queries", "queries.jsonl")
-    assert misuse(*both).startswith("--queries was given 1 times for 2 collections")
+    assert misuse(*both).startswith("--queries was given once for 2 collections")
     both += ("--queries", "queries.jsonl", *("--qrels", "qrels.tsv") * 2)
     assert fail(*both, "-i", "graph").startswith("No index 'graph' in other/")
     assert misuse(*both, "--html", "page.html") == "--html is for one collection; 2 were given."
@@ -87,6 +87,23 @@ def test_tune_fusion_prints_both_measures_and_saves_the_weights(two):
     assert misuse(*tune, "--queries", "queries.jsonl").startswith("A test needs both")
     repeated = ("--queries", "train.tsv", "--qrels", "train.qrels")
     assert "split them" in fail(*tune, *repeated)
+
+
+def test_weights_that_cannot_be_saved_under_a_name_are_printed_first(two):
+    succeed("build", "library", "bm25", "--lexical")
+    succeed("build", "library", "fused", "--fuse", "floor=9", "--fuse", "bm25=1")
+    Path("train.tsv").write_text("id\ttext\nt1\tkitten\n")
+    Path("train.qrels").write_text("t1 0 cat 1\n")
+    tune = ("tune-fusion", "library", "fused", "--train-queries", "train.tsv")
+    tune += ("--train-qrels", "train.qrels", "--save")
+    assert misuse(*tune, "fused") == "'fused' is the fusion to tune: give --save another name."
+    refused = invoke(*tune, "bm25")
+    assert refused.exit_code == 1
+    assert "weight of floor" in refused.stdout
+    assert (
+        "Error: Index 'bm25' exists already (lexical), and is part of: fused. Choose another "
+        in (refused.stderr)
+    )
 
 
 def test_a_cross_encoder_reranks_without_a_trace(two, tmp_path):
@@ -121,6 +138,6 @@ def test_a_cross_encoder_reranks_without_a_trace(two, tmp_path):
     assert rows["floor+tiny"]["description"] == rows["short"]["description"]
     assert "No option 'x'" in fail(*ask, "floor", "--rerank-by", model, "-o", "x", "1")
     assert misuse(*ask, "floor", "-o", "x", "1").startswith("-o sets options of a reranker")
-    assert "give rerank_by" in fail(*COMPARE, "-i", "floor", "-o", "x", "1")
+    assert "give --rerank-by" in misuse(*COMPARE, "-i", "floor", "-o", "x", "1")
     with Collection.open("library") as collection:
         assert collection.index_names() == ["floor", "graph", "stored", "short"]

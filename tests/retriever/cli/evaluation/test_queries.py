@@ -78,3 +78,52 @@ def test_queries_that_name_no_document_are_not_taken_for_made_ones(library):
     Path("own.jsonl").write_text('{"_id": "q", "text": "a cat"}')
     found = fail("compare", library, "--queries", "made:own.jsonl")
     assert "no doc_id, which made queries have; give others without made:" in found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("queries", "library", "--force", "-o"),
+        ("search", "library", "a cat", "-i", "floor", "--format", "csv", "--output"),
+        ("datasette", "library", "--metadata"),
+        ("compare", "library", "--queries", "made:3", "--html"),
+        ("compare", "library", "--queries", "made:3", "--latex"),
+    ],
+)
+@pytest.mark.usefixtures("library")
+def test_no_command_writes_over_a_file_of_the_collection(command):
+    succeed("build", "library", "floor", "--embedder", "hashing")
+    before = Path("library/catalog.db").read_bytes()
+    message = misuse(*command, "library/catalog.db")
+    assert message.endswith(
+        "library/catalog.db would overwrite a file of the collection. Give another file."
+    )
+    assert Path("library/catalog.db").read_bytes() == before
+
+
+def test_no_search_writes_over_its_queries(library):
+    Path("own.jsonl").write_text('{"_id": "q", "text": "a cat"}')
+    ask = ("search", library, "--queries", "own.jsonl", "--format", "csv", "--output")
+    for name in ("own.jsonl", "./own.jsonl"):
+        assert "would overwrite own.jsonl" in misuse(*ask, name)
+
+
+def test_no_run_is_written_over_an_input(library):
+    succeed("build", library, "floor", "--embedder", "hashing")
+    Path("floor.trec").write_text("<top>\n<num> 1\n<title> a cat\n</top>\n")
+    message = misuse("compare", library, "--queries", "floor.trec", "--runs", ".")
+    assert message == "--runs . would overwrite floor.trec. Give another folder."
+
+
+def test_options_of_a_reranker_need_one(library):
+    succeed("build", library, "floor", "--embedder", "hashing")
+    for command in (("search", library, "a cat"), ("compare", library, "--queries", "made:3")):
+        assert "--rerank-depth is for a reranker: give" in misuse(*command, "--rerank-depth", "5")
+        assert "-o sets options of a reranker: give" in misuse(*command, "-o", "max_length", "5")
+
+
+def test_why_needs_judgments(library):
+    succeed("build", library, "floor", "--embedder", "hashing")
+    Path("own.jsonl").write_text('{"_id": "q", "text": "a cat"}')
+    asked = ("compare", library, "--queries", "own.jsonl", "--why", "2")
+    assert misuse(*asked) == "--why needs judgments: --qrels FILE."

@@ -64,7 +64,7 @@ from retriever.training.job import silent_stages
 from tests.support.commands import misuse, objects, succeed
 from tests.support.laws import examples
 from tests.support.models.families import WORDS, save, tiny_bert
-from tests.support.toy import refused
+from tests.support.toy import Terms, refused
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)
 PLAIN = FitOptions(contrast=0.0)
@@ -534,6 +534,13 @@ def test_existing_models_and_indexes_are_not_overwritten(news, report):
     refused(CollectionError, "Index 'teacher' already exists", call, "teacher", texts=500)
     # An option is checked even if the student exists.
     refused(InputError, "has no choice of precision", call, "student", precision="float32")
+
+
+def test_a_teacher_of_sparse_vectors_is_refused(news):
+    news.build("terms", Terms())
+    message = "makes sparse vectors, which no student can learn. Choose an index of dense vectors."
+    refused(InputError, message, distill, news, "other", teacher="terms")
+    news.drop("terms")
 
 
 def test_the_default_budget_is_a_number_of_texts_and_seconds_only_limit_it():
