@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +19,15 @@ from indexes.catalog.records import (
     EmbeddingRow,
     IndexRow,
 )
-from indexes.catalog.registry import another_index
+from indexes.catalog.registry import another_index, check_index_name
 from indexes.catalog.sqlite.commits import noted_commit
-from indexes.catalog.sqlite.opening import UNFINISHED, create_catalog, open_catalog
+from indexes.catalog.sqlite.opening import create_catalog, may_create, open_catalog
 from indexes.errors import (
     CollectionError,
     DamageError,
     InputError,
     MismatchError,
     NextStep,
-    check_text,
     shown,
 )
 from indexes.ingest.batches import IngestBatches
@@ -54,13 +52,11 @@ from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
 from indexes.progress import SEARCH_TIME, Progress
 from indexes.reader import CATALOG, Reader
-from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
+from indexes.storage.files import remove_file, writer_lock
 from indexes.vectors import tuning
 from indexes.vectors.engines import discard, engine_of, remote_engine_of
 from indexes.vectors.remote.index import SUFFIX as REMOTE_SUFFIX
 from indexes.vectors.remote.index import read as read_remote
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Store(Reader):
@@ -203,12 +199,7 @@ class Store(Reader):
         self, name: str, *, definition: Mapping[str, Any] | None = None, dim: int = 0
     ) -> None:
         """Raise an InputError for a name that cannot name a file, or what its engine rejects."""
-        check_text("The name of an index", name)
-        if not NAME.fullmatch(name):
-            raise InputError(
-                f"'{name}' cannot name an index. "
-                "Use letters, digits, dots, dashes and underscores (64 at most)."
-            )
+        check_index_name(name)
         if definition is not None and "factory" in definition:
             engine_of(definition).check(definition, dim)
 
@@ -496,13 +487,5 @@ class Store(Reader):
 
 
 def is_free(folder: Path) -> bool:
-    """Return whether a collection can be created there: absent, empty, or left by a crash."""
-    try:
-        return not folder.exists() or all(
-            path.name.startswith(CATALOG + UNFINISHED) or path.name in LOCK_FILES
-            for path in folder.iterdir()
-        )
-    except NotADirectoryError:
-        return False
-    except OSError as error:
-        raise CollectionError(f"{folder} cannot be used: {error.strerror}.") from None
+    """Return whether a collection can be created there; see `may_create`."""
+    return may_create(folder / CATALOG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
@@ -20,6 +21,7 @@ from indexes.errors import (
     unknown_name,
 )
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _EMBEDDINGS = """
     SELECT embedding, name, embedder, model, fingerprint, dim, dtype, facts, replaces, fitted,
            fitted_size, fitted_checksum
@@ -185,6 +187,16 @@ class Registry:
         if row is None:
             raise unknown_name("index", name, self._place, [row.name for row in self.indexes()])
         return IndexRow.of(row)
+
+
+def check_index_name(name: str) -> None:
+    """Raise an InputError for a name that cannot name a file of an index."""
+    check_text("The name of an index", name)
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"'{name}' cannot name an index. "
+            "Use letters, digits, dots, dashes and underscores (64 at most)."
+        )
 
 
 def another_index(

@@ -67,7 +67,7 @@ def keep_inputs(
             f"{option} {path} would overwrite a file of the collection. Give another file."
         )
     for given in inputs:
-        if given is not None and Path(given).resolve() == path.resolve():
+        if given not in (None, "-") and Path(given).resolve() == path.resolve():
             raise click.UsageError(f"{option} {path} would overwrite {given}. Give another file.")
 
 

@@ -73,7 +73,7 @@ def export(
             )
         kind = PartitionedParts(partition)
     targets = (path, ids_path(path)) if path.suffix.lower() == ".npy" else (path,)
-    _check_targets(targets, force=force)
+    _check_targets(targets, store.folder, force=force)
 
     def write(snapshot: Snapshot) -> ExportReport:
         corpus = snapshot.corpus
@@ -104,8 +104,10 @@ def _kind(path: Path, index: str | None) -> Open:
     return FILES[ending]
 
 
-def _check_targets(targets: Sequence[Path], *, force: bool) -> None:
+def _check_targets(targets: Sequence[Path], collection: Path, *, force: bool) -> None:
     for target in targets:
+        if target.exists() and collection.resolve() in target.resolve().parents:
+            raise InputError(f"{target} is a file of the collection. Choose a place outside.")
         if not target.absolute().parent.is_dir():
             raise InputError(
                 f"{target} cannot be written: there is no folder {target.parent}/. Make it first."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -113,12 +114,16 @@ def read_rows(
 
 def _check_starts_as_json(head: bytes, source: Source) -> None:
     """Refuse standard input of another format, which its default would call bad line by line."""
-    text = strip_bom(head).lstrip()
-    if text and not text.startswith((b"{", b"[")):
+    first, *_ = strip_bom(head).lstrip().splitlines() or [b""]
+    if first.startswith((b"{", b"[")) or not first:
+        return
+    try:
+        json.loads(first)  # one bad record, perhaps of many good ones
+    except ValueError:
         raise FileFormatError(
             "Standard input does not begin like JSON lines, its format by default. Pass its format "
-            f"with {source.asked}."
-        )
+            f"with {source.asked}, or give a file of a known extension."
+        ) from None
 
 
 def _database_rows(source: Source, check: Check, part: Part) -> Iterator[Row]:

@@ -19,7 +19,6 @@ from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.integrations.extras import extra
 from retriever.integrations.stores import (
-    build_text_index,
     delete_all,
     delete_known,
     replace_documents,
@@ -117,8 +116,7 @@ class CollectionDocumentStore:
                 name: one.embedding for name, one in written.items() if one.embedding is not None
             }
             ours = list(map(_ours, written.values()))
-            replace_documents(self.collection, ours, self.index, embeddings)
-            build_text_index(self.collection, self.text_index)
+            replace_documents(self.collection, ours, self.index, embeddings, self.text_index)
         return len(written)
 
     def delete_documents(self, document_ids: list[str]) -> None:

@@ -37,7 +37,7 @@ INDEX = "langchain"
 # How many documents are returned where nothing is said, as by LangChain's own stores.
 K = 4
 # What a search may be given besides its filter.
-OPTIONS = ("vector", "mmr", "all_words", "phrase")
+OPTIONS = ("all_words", "phrase", "mmr")
 # Attributes of embeddings that name their model.
 MODEL_NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
 
@@ -189,19 +189,19 @@ class CollectionVectorStore(VectorStore):
         self, query: str, k: int = K, *, filter: Where | None = None, **options: Any
     ) -> list[Document]:
         """Return the `k` nearest documents to a text; `filter` as `where` of a search."""
-        return list(map(document_of, self._search(query, k, filter, **options)))
+        return list(map(document_of, self._search(query, k, filter, options)))
 
     def similarity_search_with_score(
         self, query: str, k: int = K, *, filter: Where | None = None, **options: Any
     ) -> list[tuple[Document, float]]:
         """Return the `k` nearest documents with their scores, of which higher ones are better."""
-        return [(document_of(hit), hit.score) for hit in self._search(query, k, filter, **options)]
+        return [(document_of(hit), hit.score) for hit in self._search(query, k, filter, options)]
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = K, *, filter: Where | None = None, **options: Any
     ) -> list[Document]:
         """Return the `k` nearest documents to a vector of the embeddings."""
-        return list(map(document_of, self._search(None, k, filter, vector=embedding, **options)))
+        return list(map(document_of, self._search(embedding, k, filter, options)))
 
     def max_marginal_relevance_search(
         self,
@@ -217,7 +217,7 @@ class CollectionVectorStore(VectorStore):
 
         `fetch_k` is taken for what other stores need: here, their number follows from `k`.
         """
-        return list(map(document_of, self._search(query, k, filter, mmr=lambda_mult, **options)))
+        return list(map(document_of, self._search(query, k, filter, options, mmr=lambda_mult)))
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -230,8 +230,7 @@ class CollectionVectorStore(VectorStore):
         **options: Any,
     ) -> list[Document]:
         """Return the same for a vector of the embeddings."""
-        own: dict[str, Any] = {"vector": embedding, "mmr": lambda_mult}
-        return list(map(document_of, self._search(None, k, filter, **own, **options)))
+        return list(map(document_of, self._search(embedding, k, filter, options, mmr=lambda_mult)))
 
     async def amax_marginal_relevance_search_by_vector(
         self, embedding: list[float], *given: Any, **options: Any
@@ -240,13 +239,24 @@ class CollectionVectorStore(VectorStore):
         found = partial(self.max_marginal_relevance_search_by_vector, embedding, *given, **options)
         return await asyncio.to_thread(found)
 
-    def _search(self, query: str | None, k: int, filter: Where | None, **options: Any) -> Hits:
-        if unknown := next((one for one in options if one not in OPTIONS), None):
+    def _search(
+        self,
+        query: str | list[float],
+        k: int,
+        where: Where | None,
+        given: Mapping[str, Any],
+        **own: Any,
+    ) -> Hits:
+        """Return the hits of a search by a text or a vector, with the options that were given."""
+        if unknown := next((one for one in given if one not in OPTIONS or one in own), None):
             advice = "; expected 'filter'" if unknown == "where" else ""
-            raise InputError(f"A search of this store takes no option '{unknown}'{advice}.")
+            raise InputError(f"This search takes no option '{unknown}'{advice}.")
         if self._embedder is not None and not self._is_built():
             return Hits()  # nothing was added yet
-        return self.collection.search(query, index=self.index, k=k, where=filter, **options)
+        options: dict[str, Any] = {"index": self.index, "k": k, "where": where, **given, **own}
+        if isinstance(query, str):
+            return self.collection.search(query, **options)
+        return self.collection.search(vector=query, **options)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         """Return what maps a cosine to a relevance from 0 to 1.

@@ -16,7 +16,6 @@ from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.integrations.extras import extra
 from retriever.integrations.stores import (
-    build_text_index,
     delete_all,
     delete_known,
     replace_documents,
@@ -129,8 +128,7 @@ class CollectionVectorStore(BasePydanticVectorStore):
         vectors = {node.node_id: node.get_embedding() for node in nodes}
         if nodes:
             documents = list(map(_document, nodes))
-            replace_documents(self._collection, documents, self.index, vectors)
-            build_text_index(self._collection, self.text_index)
+            replace_documents(self._collection, documents, self.index, vectors, self.text_index)
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str, **_: Any) -> None:
@@ -178,20 +176,20 @@ class CollectionVectorStore(BasePydanticVectorStore):
         # LlamaIndex means no restriction by an empty list.
         ids = {"node_ids": query.node_ids or None, "doc_ids": query.doc_ids or None}
         where = _where(query.filters, **ids)
-        k, mode = query.similarity_top_k, VectorStoreQueryMode(query.mode)
+        k, mode = query.similarity_top_k, query.mode
         if mode in (VectorStoreQueryMode.TEXT_SEARCH, VectorStoreQueryMode.HYBRID):
             if self.text_index is None:
                 raise InputError(
-                    f"The mode '{mode.value}' searches by words: name an index that does, "
-                    "as text_index."
+                    f"The mode '{_name(mode)}' searches by words: name an index that does, as "
+                    "text_index."
                 )
             if self.text_index not in self._collection.index_names():
                 return Hits()  # nothing was added yet
             return self._collection.search(query.query_str, index=self.text_index, k=k, where=where)
         if mode not in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR):
             raise InputError(
-                f"The mode '{mode.value}' is not supported; expected default, mmr, text_search or "
-                "hybrid."
+                f"The mode '{_name(mode)}' is not supported; expected default, mmr, text_search "
+                "or hybrid."
             )
         if self.index not in self._collection.index_names():
             return Hits()  # nothing was added yet
@@ -203,6 +201,10 @@ class CollectionVectorStore(BasePydanticVectorStore):
             where=where,
             mmr=threshold if mode == VectorStoreQueryMode.MMR else None,
         )
+
+
+def _name(mode: VectorStoreQueryMode | str) -> str:
+    return mode.value if isinstance(mode, VectorStoreQueryMode) else str(mode)
 
 
 def _document(node: BaseNode) -> Document:

@@ -81,8 +81,9 @@ class CollectionTools:
         where: Filter = None,
     ) -> Record:
         """Return the documents nearest to a query, best first, with the passage that was found."""
-        found = self._of(collection).retriever(index)
-        return _found(query, found.name, found.search(query, k, where=where or None))
+        return self._of(collection).with_retriever(
+            index, lambda one: _found(query, one.name, one.search(query, k, where=where or None))
+        )
 
     def compare(
         self,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from indexes.catalog.records import IMPORTED
+from indexes.catalog.registry import check_index_name
 from indexes.document import Document
 from indexes.errors import InputError, MismatchError
 from retriever.collection import Collection
 from retriever.formats.vectors.reading import vectors_of
-
-
-def build_text_index(collection: Collection, name: str | None) -> None:
-    """Bring an index of texts up to date; one that does not exist is made, of BM25."""
-    if name is not None and len(collection):
-        collection.build(name, lexical=name not in collection.index_names())
 
 
 def delete_known(collection: Collection, doc_ids: Sequence[str]) -> int:
@@ -34,27 +31,44 @@ def replace_documents(
     documents: Sequence[Document],
     index: str,
     embeddings: Mapping[str, Sequence[float]],
+    text_index: str | None,
 ) -> None:
-    """Write documents in place of those of their ids, and embeddings of some to an index.
+    """Write documents in place of those of their ids, embeddings of some to `index`, and index.
 
     All of it is checked before anything changes. Documents that exist are deleted first, as one of
     an unchanged text would keep its vector.
 
     Raises:
-        InputError: a document is given twice, or an embedding holds a value that is not finite, or
-            is as wide as no other.
-        MismatchError: the embeddings are not as wide as those of the index.
+        InputError: a document is given twice, or has several passages and an embedding; embeddings
+            differ in width or hold a value that is not finite; or an index cannot have its name.
+        MismatchError: the index holds other vectors, or of another width.
     """
-    names = [one.doc_id for one in documents]
-    if again := next((one for one in names if names.count(one) > 1), None):
-        raise InputError(f"Document '{again}' is given twice; nothing was written.")
+    (most, times), *_ = Counter(one.doc_id for one in documents).most_common(1)
+    if times > 1:
+        raise InputError(f"Document '{most}' is given twice; nothing was written.")
+    for name in (index, text_index):
+        if name is not None:
+            check_index_name(name)
     vectors = list(embeddings), list(embeddings.values())
     if embeddings:
+        _check_passages(collection, [one for one in documents if one.doc_id in embeddings])
         _check_embeddings(collection, index, *vectors)
-    delete_known(collection, names)
+    delete_known(collection, [one.doc_id for one in documents])
     collection.add(documents)
     if embeddings:
         collection.build(index, from_vectors=vectors, allow_missing=True)
+    if text_index is not None:
+        collection.build(text_index, lexical=text_index not in collection.index_names())
+
+
+def _check_passages(collection: Collection, documents: Iterable[Document]) -> None:
+    split = collection.split
+    for one in documents:
+        if split is not None and len(split.spans(one.text)) > 1:
+            raise InputError(
+                f"'{one.doc_id}' has several passages in {collection.path}/, and one embedding; "
+                "nothing was written. Take a collection that does not split documents."
+            )
 
 
 def _check_embeddings(
@@ -71,9 +85,16 @@ def _check_embeddings(
         raise InputError(
             f"The embedding of '{name}' holds a value that is not finite; nothing was written."
         )
-    known = collection.index_info(index).dim if index in collection.index_names() else file.dim
-    if known != file.dim:
+    if index not in collection.index_names():
+        return
+    known = collection.index_info(index)
+    if known.embedder.partition(":")[0] != IMPORTED:
         raise MismatchError(
-            f"The embeddings are {file.dim} wide, and those of '{index}' {known}; nothing was "
+            f"Index '{index}' exists, and does not hold embeddings that were written; nothing was "
+            "written. Choose another name."
+        )
+    if known.dim != file.dim:
+        raise MismatchError(
+            f"The embeddings are {file.dim} wide, and those of '{index}' {known.dim}; nothing was "
             "written."
         )

@@ -74,13 +74,22 @@ def _reason(
         if not fits(Exists(wanted.field)):
             return _unknown(wanted.field, known, no_one)
     for wanted in conditions:
-        held = [name for name, has in _types(wanted.field).items() if fits(has)]
-        values = _values(wanted)
-        wrong = [one for one in values if held and _type_of(one) not in held]
-        right = tuple(one for one in values if _type_of(one) in held)
-        if wrong and not (right and fits(OneOf(wanted.field, right))):
-            return _of_another_type(field_name(wanted.field), wrong[0], held)
+        if reason := _mistyped(fits, wanted):
+            return reason
     return ""
+
+
+def _mistyped(fits: Fits, wanted: Condition) -> str:
+    """Return that a field never holds the type of a value; empty if another value has an effect."""
+    values, types = _values(wanted), _types(wanted.field)
+    # To ask for a type that no document has takes a scan of all.
+    asked = {kind: fits(types[kind]) for kind in map(_type_of, values) if kind}
+    wrong = [value for value in values if asked.get(_type_of(value)) is False]
+    right = tuple(value for value in values if asked.get(_type_of(value)) is not False)
+    if not wrong or (right and fits(OneOf(wanted.field, right))):
+        return ""
+    held = [kind for kind, has in types.items() if asked.get(kind, True) and fits(has)]
+    return _of_another_type(field_name(wanted.field), wrong[0], held) if held else ""
 
 
 def _of_another_type(name: str, value: Scalar, held: Sequence[str]) -> str:
@@ -142,7 +151,9 @@ def _types(field: Path) -> dict[str, Filter]:
 
 
 def _type_of(value: Scalar) -> str:
-    """Return the type of a value that is not null."""
+    """Return the type of a value; empty for null."""
+    if value is None:
+        return ""
     if isinstance(value, str):
         return TEXT
     return BOOLEAN if isinstance(value, bool) else NUMBER
@@ -158,9 +169,8 @@ def _as_type(value: Scalar, wanted: str) -> str | None:
     return text if wanted == NUMBER and A_NUMBER.fullmatch(text) else None
 
 
-def _values(wanted: Condition) -> list[Scalar]:
-    """Return the values that a field is compared with, but for null."""
+def _values(wanted: Condition) -> tuple[Scalar, ...]:
+    """Return the values that a field is compared with."""
     if isinstance(wanted, Exists):
-        return []
-    values = wanted.values if isinstance(wanted, OneOf) else (wanted.value,)
-    return [value for value in values if value is not None]
+        return ()
+    return wanted.values if isinstance(wanted, OneOf) else (wanted.value,)

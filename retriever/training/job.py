@@ -10,9 +10,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from indexes.catalog.registry import NAME
 from indexes.errors import CollectionError, InputError
 from indexes.progress import Progress, ignore_progress
-from indexes.store import NAME
 from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.indexing.embedder_pool import MODELS

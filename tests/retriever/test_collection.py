@@ -430,7 +430,8 @@ def test_a_failing_source_leaves_the_collection_as_it_was(library):
 def test_a_folder_that_is_not_a_collection_is_refused_and_left_alone(tmp_path):
     catalog = tmp_path / "catalog.db"
     says = "is not a collection: it has no catalog.db"
-    refused(NotACollectionError, says, Collection.open, tmp_path)
+    refused(NotACollectionError, f"{says}. Add documents", Collection.open, tmp_path)
+    says += ", but other files. Give the folder of a collection, or a new one."
     (tmp_path / "thesis.txt").write_text("precious")
     refused(CollectionError, "is not empty", Collection.create, tmp_path)
     refused(NotACollectionError, says, Collection.open_or_create, tmp_path)
@@ -438,6 +439,8 @@ def test_a_folder_that_is_not_a_collection_is_refused_and_left_alone(tmp_path):
     refused(
         CollectionError, "thesis.txt is a file. Choose", Collection.create, tmp_path / "thesis.txt"
     )
+    catalog.touch()
+    refused(DamageError, "catalog.db is damaged: it is empty", Collection.open, tmp_path)
     catalog.write_text("hello, this is not a database, not at all")
     refused(DamageError, "catalog.db is damaged: file is not a database", Collection.open, tmp_path)
     catalog.unlink()

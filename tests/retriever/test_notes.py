@@ -23,6 +23,7 @@ from tests.support.toy import Axes, build_axes, exactly, ids, refused
 NOTHING = "No document matches the filter."
 CSV = " (CSV files hold text only, unless added with --types auto)."
 AGE_IS_TEXT = NOTHING + " 'age' is text in this collection, as in age = '{}'" + CSV
+MIXED = " 'size' is text or a number in this collection."
 YEAR_IS_A_NUMBER = "'year' is a number in this collection, as in year = 1999."
 
 NO_YAER = "None has a field 'yaer'. Similar: 'year'."
@@ -106,8 +107,8 @@ def books(tmp_path, monkeypatch):
     """Two documents: a number, a text, what is either, and a boolean."""
     monkeypatch.chdir(tmp_path)
     metadata = [
-        {"year": 1999, "age": "10", "size": 3, "new": False},
-        {"year": 2020, "age": "7", "size": "big", "new": True},
+        {"year": 1999, "age": "10", "size": 3, "new": False, "none": None},
+        {"year": 2020, "age": "7", "size": "big", "new": True, "none": "x"},
     ]
     with Collection.create("books") as collection:
         collection.add([Document(f"d{n}", "a kitten purrs", "", m) for n, m in enumerate(metadata)])
@@ -139,10 +140,12 @@ def books(tmp_path, monkeypatch):
             NOTHING + " 'new' is true or false in this collection, as in new = true.",
         ),
         ({"new": 1}, NOTHING + " 'new' is true or false in this collection."),
-        ({"size": True}, NOTHING + " 'size' is text or a number in this collection."),
+        ({"size": True}, NOTHING + MIXED),
         ({"year": None}, NOTHING),
         # It matches a document by its other value: the year is the reason.
         ({"age": {"in": ["7", 7]}, "year": 3}, NOTHING),
+        ({"size": {"in": [None, True]}, "year": 3}, NOTHING + MIXED),
+        ({"none": {"in": [None, 7]}, "year": 3}, NOTHING),
         ({"age": "8"}, NOTHING),
         ({"size": 4}, NOTHING),
         ({"year": {">": 2020}}, NOTHING),

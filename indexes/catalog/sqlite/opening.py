@@ -17,7 +17,7 @@ from indexes.errors import (
     NextStep,
     NotACollectionError,
 )
-from indexes.storage.files import sync, writer_lock
+from indexes.storage.files import LOCK_FILES, sync, writer_lock
 
 # "RTRV" in ASCII, in SQLite's header: distinguishes our file from any other database.
 APPLICATION_ID = 0x52545256
@@ -111,6 +111,8 @@ def open_catalog(path: Path) -> Catalog:
 
 def _check_version(catalog: Catalog) -> None:
     path = catalog.path
+    if not path.stat().st_size:
+        raise catalog.damage("it is empty")
     if catalog.value("PRAGMA application_id") != APPLICATION_ID:
         raise NotACollectionError(
             f"{path} is not a collection's catalog: another program has written it."
@@ -172,6 +174,20 @@ def _check_name(path: Path) -> None:
         ) from None
 
 
+def may_create(path: Path) -> bool:
+    """Return whether the folder of a catalog is absent, empty, or left so by a crash."""
+    folder = path.parent
+    try:
+        return not folder.exists() or all(
+            one.name.startswith(path.name + UNFINISHED) or one.name in LOCK_FILES
+            for one in folder.iterdir()
+        )
+    except NotADirectoryError:
+        return False
+    except OSError as error:
+        raise CollectionError(f"{folder} cannot be used: {error.strerror}.") from None
+
+
 def _check_exists(path: Path) -> None:
     _check_name(path)
     folder = path.parent
@@ -187,7 +203,12 @@ def _check_exists(path: Path) -> None:
             "On the command line, it comes before other files."
         )
     if not path.is_file():
+        none = f"{folder}/ is not a collection: it has no {path.name}"
+        if not may_create(path):
+            raise NotACollectionError(
+                f"{none}, but other files. Give the folder of a collection, or a new one."
+            )
         raise NotACollectionError(
-            f"{folder}/ is not a collection: it has no {path.name}. Add documents to make one.",
+            f"{none}. Add documents to make one.",
             next_step=NextStep("add", folder),
         )

@@ -63,6 +63,7 @@ def _embedded(
 ) -> bytes:
     index = body.model
     if len(state.collections) > 1:
+        library = library and state.name_of(library)
         named, _, index = body.model.rpartition("/")
         if library and named not in ("", library):
             raise InputError(f"'{body.model}' is no model of '{library}', which was asked for.")

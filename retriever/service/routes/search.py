@@ -64,11 +64,11 @@ def router(state: ServiceState) -> APIRouter:
     async def batch(body: BatchBody, library: Library = None) -> Response:
         name = state.name_of(library)
         body.check(state.limits)
-        given = body.model_fields_set & {"queries", "vectors"}
-        if len(given) != 1:
+        if bool(body.queries) == bool(body.vectors):
+            given = body.model_fields_set & {"queries", "vectors"}
+            if len(given) == 1:
+                raise InputError(f"'{given.pop()}' is empty; give at least one.")
             raise InputError("Give 'queries' or 'vectors', and not both.")
-        if not body.queries and not body.vectors:
-            raise InputError(f"'{given.pop()}' is empty; give at least one.")
         check_batch("queries", len(body.queries), state.limits)
         check_batch("vectors", len(body.vectors), state.limits)
         for text in body.queries.values() if isinstance(body.queries, dict) else body.queries:

@@ -130,7 +130,13 @@ def test_a_renamed_index_answers_the_same_and_combinations_follow(full):
 
 
 def test_a_name_that_is_taken_or_unknown_is_refused(full):
-    refused(MismatchError, r"'bm25' exists already \(lexical\)\. Drop", full.rename, "flat", "bm25")
+    refused(
+        MismatchError,
+        r"'bm25' exists already \(lexical\), and is part",
+        full.rename,
+        "flat",
+        "bm25",
+    )
     refused(UnknownNameError, "No index 'none'", full.rename, "none", "new")
     refused(InputError, "cannot name an index", full.rename, "flat", "a/b")
     full.rename("flat", "flat")

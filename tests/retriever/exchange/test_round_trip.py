@@ -155,6 +155,16 @@ def test_a_file_that_exists_is_replaced_only_by_force(compass, tmp_path):
         compass.export("axes", tmp_path / "parts", force=True)
 
 
+def test_no_file_of_the_collection_is_replaced(compass):
+    shard = next(compass.path.glob("vectors/**/*.npy"))
+    before = shard.read_bytes()
+    message = "is a file of the collection. Choose a place outside"
+    for place in (shard, compass.path / "vectors"):
+        with pytest.raises(InputError, match=message):
+            compass.export("axes", place, force=True)
+    assert shard.read_bytes() == before
+
+
 def test_an_export_that_fails_leaves_what_was_there(compass, tmp_path):
     compass.add([Document("two\nlines", "north")])
     compass.build("axes", Axes())

@@ -8,7 +8,7 @@ from indexes.errors import FileFormatError, InputError
 from retriever.formats import read_documents, read_qrels, read_queries, read_run
 from retriever.formats.ids import read_ids
 from retriever.formats.labels import read_label_file
-from tests.support.commands import fail
+from tests.support.commands import fail, succeed
 from tests.support.toy import exactly, refused
 
 READERS = (read_queries, read_qrels, read_run, read_ids, read_label_file)
@@ -28,7 +28,7 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path, monkeypatch, read, name)
 def test_standard_input_of_another_format_than_json_asks_for_its_format(tmp_path, text):
     message = (
         "Standard input does not begin like JSON lines, its format by default. Pass its format "
-        "with --format."
+        "with --format, or give a file of a known extension."
     )
     assert fail("add", str(tmp_path / "library"), "-", stdin=text) == message
 
@@ -37,7 +37,7 @@ def test_queries_on_standard_input_ask_for_the_argument_of_their_reader(monkeypa
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"query_id,text\na,cat\n")))
     advice = exactly(
         "Standard input does not begin like JSON lines, its format by default. Pass its format "
-        "with read_queries(format=...)."
+        "with read_queries(format=...), or give a file of a known extension."
     )
     refused(FileFormatError, advice, read_queries, "-")
 
@@ -51,3 +51,8 @@ def test_standard_input_that_may_be_json_is_read(monkeypatch, text):
 def test_a_format_that_was_given_is_not_questioned(tmp_path):
     given = ("add", str(tmp_path / "library"), "-", "--format", "jsonl")
     assert "-:1: not JSON" in fail(*given, stdin="doc_id,text\na,cat\n")
+
+
+def test_a_first_line_that_is_no_object_can_be_skipped(tmp_path):
+    given = ("add", str(tmp_path / "library"), "-", "--skip-bad")
+    assert "1 new" in succeed(*given, stdin='"nope"\n{"_id": "a", "text": "cat"}\n')

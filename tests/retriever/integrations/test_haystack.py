@@ -16,7 +16,9 @@ from haystack.testing.document_store import (
     FilterableDocsFixtureMixin,
 )
 
+from indexes.document import Document as OurDocument
 from indexes.errors import RetrieverError
+from retriever import Collection, HashingEmbedder, Words
 from retriever.integrations.haystack import (
     CollectionDocumentStore,
     CollectionEmbeddingRetriever,
@@ -145,3 +147,35 @@ def test_a_malformed_filter_is_an_error_of_filters(document_store, filters):
 def test_no_text_is_found_in_an_empty_store(collection):
     store = CollectionDocumentStore(collection, text_index="bm25")
     assert CollectionRetriever(store).run("north") == {"documents": []}
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ({"index": "floor"}, "does not hold embeddings that were written; nothing was written"),
+        ({"index": "a b"}, "'a b' cannot name an index"),
+        ({"text_index": "a b"}, "'a b' cannot name an index"),
+        ({"index": "bm25"}, "does not hold embeddings that were written; nothing was written"),
+    ],
+)
+def test_an_index_that_takes_no_embeddings_is_refused_before_anything_changes(
+    collection, names, says
+):
+    collection.add([OurDocument("a", "old")])
+    collection.build("floor", HashingEmbedder(2))
+    collection.build("bm25", lexical=True)
+    store = CollectionDocumentStore(collection, **names)
+    new = Document(id="a", content="new", embedding=[1.0, 0.0])
+    with pytest.raises(RetrieverError, match=says):
+        store.write_documents([new], DuplicatePolicy.OVERWRITE)
+    assert [one.content for one in store.filter_documents()] == ["old"]
+
+
+def test_documents_that_are_split_take_no_embedding(tmp_path):
+    with Collection.create(tmp_path / "split", split=Words(2)) as collection:
+        store = CollectionDocumentStore(collection)
+        store.write_documents([Document(id="a", content="two words", embedding=[1.0])])
+        long = Document(id="a", content="more than two words", embedding=[1.0])
+        with pytest.raises(RetrieverError, match="'a' has several passages in .*split/, and one"):
+            store.write_documents([long], DuplicatePolicy.OVERWRITE)
+        assert [one.content for one in store.filter_documents()] == ["two words"]

@@ -201,5 +201,7 @@ def test_an_empty_store_finds_no_words_and_a_mode_may_be_its_name(collection):
     store = CollectionVectorStore(collection, text_index="bm25")
     asked = VectorStoreQuery(query_str="north", mode=VectorStoreQueryMode.TEXT_SEARCH)
     assert store.query(asked).ids == []
-    with pytest.raises(InputError, match="The mode 'sparse' is not supported"):
-        store.query(VectorStoreQuery(query_str="north", mode="sparse"))
+    assert store.query(VectorStoreQuery(query_str="north", mode="text_search")).ids == []
+    for mode in ("sparse", VectorStoreQueryMode.SPARSE, "bogus"):
+        with pytest.raises(InputError, match=f"The mode '{getattr(mode, 'value', mode)}' is not"):
+            store.query(VectorStoreQuery(query_str="north", mode=mode))
