@@ -129,6 +129,11 @@ def test_a_batch_of_vectors_searches_the_indexes_that_are_named(docs, tmp_path):
         assert found(result["answers"]) == {"copy": ["cat"]}
 
 
+def test_a_batch_may_give_the_default_of_what_it_does_not_ask_by(client):
+    body = {"queries": ["kitten"], "vectors": [], "indexes": ["words"]}
+    assert client.post("/search/batch", json=body).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("address", "body", "says"),
     [
@@ -138,11 +143,6 @@ def test_a_batch_of_vectors_searches_the_indexes_that_are_named(docs, tmp_path):
         ("/v1/embeddings", {"input": [], "model": "floor"}, "'input' is empty; give at least one"),
     ],
 )
-def test_a_batch_may_give_the_default_of_what_it_does_not_ask_by(client):
-    body = {"queries": ["kitten"], "vectors": [], "indexes": ["words"]}
-    assert client.post("/search/batch", json=body).status_code == 200
-
-
 def test_what_is_empty_is_named(client, address, body, says):
     assert detail(client.post(address, json=body), 422).startswith(says)
 
