@@ -151,8 +151,8 @@ def parse_split(text: str) -> Splitter:
         with suppress(InputError):  # Reported below in terms of the command line.
             return _KINDS.get(kind, Words)(int(size), overlap=int(overlap))
     raise InputError(
-        f"Cannot split by '{text}'; expected SIZE or SIZE/OVERLAP in words, the size at least 1 "
-        "and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
+        f"Cannot split by '{text}'; expected SIZE or SIZE/OVERLAP in words, the size from 1 to "
+        "999,999,999 and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
     )
 
 

@@ -43,12 +43,13 @@ def executor_of(workers: int | str) -> Executor:
     Raises:
         InputError: it is none of these.
     """
-    kind, _, address = str(workers).partition(":")
-    if kind == RAY and not isinstance(workers, int):
+    kind, colon, address = str(workers).partition(":")
+    if kind == RAY and (address or not colon):
         from indexes.pipeline.executors.ray_cluster import RayExecutor
 
         return RayExecutor(address or None)
-    if address or isinstance(workers, bool) or not kind.isdecimal() or not int(kind):
+    is_count = kind.isascii() and kind.isdecimal() and not isinstance(workers, bool)
+    if colon or not is_count or not int(kind):
         raise InputError(
             f"workers is {workers!r}; expected a number of processes, such as 4, or ray, or "
             "ray:ADDRESS of a cluster, such as ray:10.0.0.1:6379."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from indexes.catalog.filters.conditions import (
     AllOf,
@@ -18,14 +18,24 @@ from indexes.catalog.filters.conditions import (
 )
 from indexes.catalog.filters.field_names import Fits, Path, check_readings, field_name
 from indexes.errors import InputError
+from retriever.search.where_parser import number_of
 
 Condition = FieldCondition | OneOf | Exists
 # Returns the fields of the documents, or of many of them.
 Known = Callable[[], Iterable[Path]]
 NO_MATCH = "No document matches the filter."
 NO_EFFECT = "A condition of the filter has no effect."
+OTHER_TYPE = "A condition of the filter asks for another type than its field has."
 TEXT, NUMBER, BOOLEAN = "text", "a number", "true or false"
-A_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class _Reason:
+    """Why a condition has no effect, in words; what follows from it, of a search and negated."""
+
+    said: str = ""
+    effect: str = ""
+    negated: str = ""
 
 
 def filter_notes(fits: Fits, where: Filter, known: Known) -> tuple[str, ...]:
@@ -40,9 +50,9 @@ def filter_notes(fits: Fits, where: Filter, known: Known) -> tuple[str, ...]:
     check_readings(where, fits)
     if not fits(where):
         reason = _reason(fits, list(_conditions(where)), known, "None has")
-        return (f"{NO_MATCH} {reason}".rstrip(),)
+        return (f"{NO_MATCH} {reason.said}".rstrip(),)
     reason = _reason(fits, list(_conditions(where, negated=True)), known)
-    return (f"{NO_EFFECT} {reason}",) if reason else ()
+    return (f"{reason.effect} {reason.said}",) if reason.said else ()
 
 
 def check_deletion(fits: Fits, where: Filter, known: Known) -> None:
@@ -54,11 +64,9 @@ def check_deletion(fits: Fits, where: Filter, known: Known) -> None:
     check_readings(where, fits)
     if not fits(where):
         return
-    if reason := _reason(fits, list(_without_effect(fits, where)), known):
-        raise InputError(
-            f"Nothing was deleted: {reason} A condition on it is met by no document, and its"
-            " negation by every one."
-        )
+    reason = _reason(fits, list(_without_effect(fits, where)), known)
+    if reason.said:
+        raise InputError(f"Nothing was deleted: {reason.said} {reason.negated}")
 
 
 def field_notes(fits: Fits, paths: Sequence[Path], known: Known) -> tuple[str, ...]:
@@ -68,15 +76,17 @@ def field_notes(fits: Fits, paths: Sequence[Path], known: Known) -> tuple[str, .
 
 def _reason(
     fits: Fits, conditions: Sequence[Condition], known: Known, no_one: str = "No document has"
-) -> str:
-    """Return why a condition has no effect, for the first that has none; empty if all have one."""
+) -> _Reason:
+    """Return why a condition has no effect, for the first that has none."""
     for wanted in conditions:
         if not fits(Exists(wanted.field)):
-            return _unknown(wanted.field, known, no_one)
+            every = "A condition on it is met by no document, and its negation by every one."
+            return _Reason(_unknown(wanted.field, known, no_one), NO_EFFECT, every)
     for wanted in conditions:
-        if reason := _mistyped(fits, wanted):
-            return reason
-    return ""
+        if said := _mistyped(fits, wanted):
+            having = "A value of another type equals none, and differs from that of every document."
+            return _Reason(said, OTHER_TYPE, having)
+    return _Reason()
 
 
 def _mistyped(fits: Fits, wanted: Condition) -> str:
@@ -166,7 +176,7 @@ def _as_type(value: Scalar, wanted: str) -> str | None:
     text = str(value).strip().lower()
     if wanted == BOOLEAN:
         return text if text in ("true", "false") else None
-    return text if wanted == NUMBER and A_NUMBER.fullmatch(text) else None
+    return text if wanted == NUMBER and number_of(text) is not None else None
 
 
 def _values(wanted: Condition) -> tuple[Scalar, ...]:

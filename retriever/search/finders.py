@@ -231,7 +231,7 @@ class LexicalFinder(SingleIndex):
             if queries.like is not None:
                 said = (_nothing_of(queries, self.name),)
             elif words and queries.matching != ANY:
-                said = (f"No document has {HAVING[queries.matching]} {_shown(query_text(query))}.",)
+                said = (f"No passage has {HAVING[queries.matching]} {_shown(query_text(query))}.",)
             else:
                 said = (_unknown(query, self.name, what),)
             notes.append(said if none or not words else ())

@@ -63,8 +63,8 @@ def _check_width(snapshot: Snapshot, index: str, dim: int) -> None:
         raise MismatchError(f"Index '{index}' is a BM25 index now. Open it again.")
     if dim != view.embedding.dim:
         raise MismatchError(
-            f"Index '{index}' holds {view.embedding.model} vectors ({view.embedding.dim} wide); "
-            f"the query vector is {dim} wide. Give one of the same model."
+            f"The vectors of index '{index}', of {view.embedding.model}, are {view.embedding.dim} "
+            f"wide; the query vector is {dim} wide. Give one of the same model."
         )
 
 

@@ -68,6 +68,13 @@ def filter_of(where: Where) -> Filter:
     return parse_filter(parse_where(where) if isinstance(where, str) else where)
 
 
+def number_of(text: str) -> int | float | None:
+    """Return the number that a filter reads in a word, of any size if whole; None for another."""
+    if not re.fullmatch(_NUMBER, text) or not math.isfinite(float(text)):
+        return None
+    return float(text) if re.search("[.eE]", text) else int(text)
+
+
 def parse_where(text: str) -> dict[str, Any]:
     """Parse a filter written as text into a mapping for `where.parse_filter`."""
     parser = _Parser(text)
@@ -179,10 +186,11 @@ class _Parser:
             self._advance()
             return _CONSTANTS[token.text.lower()]
         if token.kind == "word" and re.fullmatch(_NUMBER, token.text):
-            if not math.isfinite(float(token.text)):
+            number = number_of(token.text)
+            if number is None:
                 raise self._error("a number below 1.8e308")
             self._advance()
-            return float(token.text) if re.search("[.eE]", token.text) else int(token.text)
+            return number
         return self._name(expected)
 
     def _name(self, expected: str) -> str:

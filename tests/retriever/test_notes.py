@@ -133,7 +133,10 @@ def books(tmp_path, monkeypatch):
         ({"age": {"in": ["x", 7.5, "y"]}}, AGE_IS_TEXT.format(7.5)),
         ({"age": True}, NOTHING + " 'age' is text in this collection" + CSV),
         ({"year": "1999"}, f"{NOTHING} {YEAR_IS_A_NUMBER}"),
-        ({"year": {">=": "many"}}, NOTHING + " 'year' is a number in this collection."),
+        *(
+            ({"year": text}, NOTHING + " 'year' is a number in this collection.")
+            for text in ({">=": "many"}, "005", "1e400", "1_000")
+        ),
         ({"year": {"in": ["1999", 3]}}, f"{NOTHING} {YEAR_IS_A_NUMBER}"),
         (
             {"new": "true"},
@@ -166,6 +169,7 @@ def test_a_filter_that_matches_needs_no_note(books):
 
 
 NO_EFFECT = "A condition of the filter has no effect."
+OTHER_TYPE = "A condition of the filter asks for another type than its field has."
 NO_DOCUMENT = NO_YAER.replace("None", "No document")
 
 
@@ -181,7 +185,8 @@ NO_DOCUMENT = NO_YAER.replace("None", "No document")
     ],
 )
 def test_a_condition_without_effect_is_noted_where_documents_match(books, text, reason):
-    note = f"{NO_EFFECT} {reason.removeprefix(NOTHING).strip()}"
+    effect = NO_EFFECT if "No document has" in reason else OTHER_TYPE
+    note = f"{effect} {reason.removeprefix(NOTHING).strip()}"
     for _ in range(2):
         hits = books.search("a kitten", where=parse_where(text))
         assert (len(hits) > 0, hits.notes) == (True, (note,))
@@ -209,7 +214,12 @@ def test_a_condition_without_effect_is_noted_where_documents_match(books, text, 
 def test_documents_are_not_deleted_because_none_can_meet_a_negated_condition(books, text):
     message = fail("delete", "books", "--where", text)
     assert message.startswith("Nothing was deleted: ")
-    assert message.endswith("is met by no document, and its negation by every one.")
+    assert message.endswith(
+        (
+            "A condition on it is met by no document, and its negation by every one.",
+            "A value of another type equals none, and differs from that of every document.",
+        )
+    )
     refused(InputError, exactly(message), books.delete, where=parse_where(text))
     assert len(books) == 2
 

@@ -234,8 +234,8 @@ INVALID_SIZES = [
 @pytest.mark.parametrize("text", INVALID_SPLITS)
 def test_invalid_splits_are_refused(text):
     says = (
-        f"Cannot split by '{text}'; expected SIZE or SIZE/OVERLAP in words, the size at least 1 "
-        "and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
+        f"Cannot split by '{text}'; expected SIZE or SIZE/OVERLAP in words, the size from 1 to "
+        "999,999,999 and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
     )
     refused(InputError, exactly(says), parse_split, text)
 

@@ -48,7 +48,7 @@ class Group(click.Group):
             sys.exit(error.exit_code)
         except (RetrieverError, OSError) as error:
             command = command_for(error)
-            _fail(f"Error: {error}" + (f"\nRun: {command}" if command else ""), 1)
+            _fail(f"Error: {_said(error)}" + (f"\nRun: {command}" if command else ""), 1)
         except MemoryError as error:
             # The error of NumPy has the requested size, that of Python is empty.
             detail = f" ({' '.join(str(error).split()).rstrip('.')})" if str(error) else ""
@@ -127,6 +127,13 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.expanduser().resolve() == other.expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
         return False
+
+
+def _said(error: Exception) -> str:
+    # Of the calls of the system, only that for the working folder names none.
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        return "The working folder does not exist any more. Change to another one."
+    return str(error)
 
 
 def _fail(message: str, code: int) -> NoReturn:

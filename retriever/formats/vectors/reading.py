@@ -108,8 +108,12 @@ def vectors_of(source: VectorSource) -> VectorFile:
         lines = [str(one) for one in ids]
     except (TypeError, ValueError):
         raise InputError("The vectors are neither a path nor a pair (ids, vectors).") from None
-    vectors = _matrix("the pair", np.asarray(rows))
-    _check_number("The pair", len(lines), "they", len(vectors))
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        raise InputError("The vectors of the pair are no rows of numbers of one width.") from None
+    vectors = _matrix("The pair", array)
+    _check_number("The pair", len(lines), "its array", len(vectors))
     return VectorFile("the given vectors", vectors, _from_lines(lines))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from retriever.search.metadata_fields import (
     Value,
     condition_text,
 )
+from retriever.search.where_parser import number_of, parse_where
 
 # What the name of a control begins with, and the operator that it stands for.
 OPERATORS = {"is.": "=", "from.": ">=", "to.": "<="}
@@ -66,7 +66,7 @@ def filter_text(fields: Sequence[MetadataField], given: Mapping[str, str], typed
     """Return the filter that the parameters of a form and a typed one say together; "" for none.
 
     Raises:
-        InputError: a field has no such name, or a number is none.
+        InputError: a field has no such name, a number is none, or the typed filter is malformed.
     """
     kinds = {field.name: field for field in fields}
     parts = []
@@ -79,6 +79,7 @@ def filter_text(fields: Sequence[MetadataField], given: Mapping[str, str], typed
         value = _value(name, text, kinds.get(name))
         parts.append(condition_text(name, OPERATORS[start], value))
     if typed.strip():
+        parse_where(typed)  # alone: a bracket that it closes may be none of ours
         parts.append(f"({typed.strip()})" if parts else typed.strip())
     return " and ".join(parts)
 
@@ -90,14 +91,11 @@ def _value(name: str, text: str, field: MetadataField | None) -> Value:
         return text
     if field.kind == BOOLEAN and text in ("true", "false"):
         return text == "true"
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if field.kind == BOOLEAN or not math.isfinite(number):
+    number = number_of(text.strip())
+    if field.kind == BOOLEAN or number is None:
         kind = "true or false" if field.kind == BOOLEAN else "a number"
         raise InputError(f"'{name}' is '{text}'; expected {kind}.")
-    return int(number) if number.is_integer() else number
+    return number
 
 
 def _written(value: Value) -> str:

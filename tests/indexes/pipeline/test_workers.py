@@ -279,7 +279,7 @@ def test_a_model_that_differs_on_a_worker_is_refused(tmp_path):
         assert collection.index_names() == []
 
 
-@pytest.mark.parametrize("wrong", [0, -1, True, "two", "", "4:5", "rays"])
+@pytest.mark.parametrize("wrong", [0, -1, True, "two", "", "4:5", "4:", "rays", "ray:", "\u0662"])
 def test_workers_that_are_none_are_refused(wrong):
     with pytest.raises(InputError, match="expected a number of processes"):
         executor_of(wrong)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,8 @@ import indexes.reader
 from retriever.cli import cli
 from retriever.cli.running.arguments import CATALOG, with_library
 from tests.support.commands import fail, invoke, misuse, objects, succeed
+
+COMMAND = Path(sys.executable).parent / "retriever"
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +216,10 @@ def test_more_queries_than_there_are_can_be_asked_for():
 )
 def test_a_name_that_is_no_text_is_refused_with_a_message(words):
     assert "'\\udcff' is not valid Unicode at character 0" in fail(*words)
+
+
+def test_a_working_folder_that_is_gone_is_named(tmp_path):
+    command = f"cd {tmp_path} && mkdir gone && cd gone && rmdir ../gone && {COMMAND} info .."
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    says = "Error: The working folder does not exist any more. Change to another one.\n"
+    assert (done.returncode, done.stderr.endswith(says)) == (1, True), done.stderr

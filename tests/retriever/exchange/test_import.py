@@ -40,9 +40,14 @@ def imported(plain):
             "^2 vectors hold a value that is not f",
         ),
         (IDS, ROWS * [[1], [0], [0], [0], [0]], "^4 vectors are zero .*: 'e', 'all', 'u' and 1 m"),
-        (IDS[:4], ROWS, "^The pair has 4 ids, and they 5 vectors"),
-        (IDS, ROWS[0], "^The pair has 5 ids, and they 1 vector"),
-        (IDS, [["a"]] * 5, "expected numbers"),
+        (IDS[:4], ROWS, "^The pair has 4 ids, and its array 5 vectors"),
+        (IDS, ROWS[0], "^The pair has 5 ids, and its array 1 vector"),
+        (IDS, [["a"]] * 5, "^The pair holds .*; expected numbers"),
+        (
+            IDS,
+            [[1], [1, 2], [3], [4], [5]],
+            "^The vectors of the pair are no rows of numbers of one",
+        ),
     ],
 )
 def test_vectors_that_do_not_fit_the_documents_are_refused_with_their_number(
@@ -122,7 +127,7 @@ def test_any_index_of_vectors_is_searched_by_vectors_without_its_model(compass):
 @pytest.mark.parametrize(
     ("vector", "index", "message"),
     [
-        ([1, 0], "axes", "3 wide.; the query vector is 2 wide"),
+        ([1, 0], "axes", "are 3 wide; the query vector is 2 wide"),
         ([0, 0, 0], "axes", "zero everywhere"),
         ([1, np.nan, 0], "axes", "not finite"),
         ([[1, 0, 0], [0, 1, 0]], "axes", "shape"),

@@ -87,8 +87,8 @@ def test_a_cascade_whose_candidates_come_from_bm25_takes_them(texts):
 @pytest.mark.parametrize(
     ("matching", "note"),
     [
-        ("all_words", "No document has all words of 'owl bank'."),
-        ("phrase", "No document has the phrase 'owl bank'."),
+        ("all_words", "No passage has all words of 'owl bank'."),
+        ("phrase", "No passage has the phrase 'owl bank'."),
     ],
 )
 def test_a_note_says_which_condition_nothing_meets(texts, matching, note):

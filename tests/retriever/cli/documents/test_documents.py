@@ -199,8 +199,8 @@ def test_a_collection_is_made_with_a_split_and_fields():
 
 def test_an_invalid_or_different_split_is_refused():
     assert fail("add", "library", "corpus.jsonl", "--split", "five") == (
-        "Cannot split by 'five'; expected SIZE or SIZE/OVERLAP in words, the size at least 1 and "
-        "the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
+        "Cannot split by 'five'; expected SIZE or SIZE/OVERLAP in words, the size from 1 to "
+        "999,999,999 and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
     )
     assert not Path("library").exists()
     succeed("add", "library", "corpus.jsonl")

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from retriever.formats import read_qrels, read_queries
+from retriever.search.metadata_fields import NUMBER, MetadataField
+from retriever.search.where_parser import parse_where
 from retriever.service.page.filters import filter_text
 from retriever.service.page.rendering import POLICY
 from tests.support.services.clients import asked, make_library
@@ -114,7 +116,10 @@ def test_filters_by_controls_and_by_text_restrict_together(client):
     assert client.get("/page/search", params=given).text.count("data-doc=") == 2
     for bad, why in (
         ({"from.year": "soon"}, "expected a number"),
+        ({"from.year": "1_000"}, "expected a number"),
         ({"where": "year >"}, "expected a value"),
+        # Its brackets are balanced only within those that surround it.
+        ({"is.topic": "cars", "where": "year = 1) or (year > 0"}, "found ')'"),
     ):
         response = client.get("/page/search", params={"q": "cat", **bad})
         assert (response.status_code, why in words(response)) == (422, True)
@@ -125,6 +130,13 @@ def test_no_name_or_value_of_a_control_says_more_than_one_condition():
     assert filter_text((), {"is.a or b": given["is.a or b"]}, "") == (
         '"a or b" = "x\\" or \\"y\\" = \\"y"'
     )
+
+
+@pytest.mark.parametrize("number", ["9007199254740993", "-0.5", "2e3"])
+def test_a_number_of_a_control_is_that_of_a_typed_filter(number):
+    field = MetadataField("n", NUMBER, 2)
+    by_control = parse_where(filter_text([field], {"from.n": number}, ""))
+    assert by_control == parse_where(f"n >= {number}")
 
 
 def test_judgments_are_written_for_compare_and_withdrawn(client, judgments):
