@@ -335,9 +335,10 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def buildable(self):
-        """Whether there are enough vectors for two cells."""
-        texts = [text for known in self.known.values() for _, text, _ in known.passages]
-        return len(texts) > 1 and int(vectors_of(texts).any(axis=1).sum()) > 1
+        """Whether there are enough vectors for two cells; equal ones are one to an index."""
+        texts = {text for known in self.known.values() for _, text, _ in known.passages}
+        directions = {tuple(query_vector(text).round(4)) for text in texts}
+        return len(directions - {(0.0,) * WIDTH}) > 1
 
     @precondition(lambda self: self.known)
     @rule()

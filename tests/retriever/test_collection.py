@@ -937,3 +937,14 @@ def test_an_id_is_known_in_either_normal_form(collection, kept, asked):
     collection.add([Document(kept, "coffee"), Document(asked, "cocoa")])
     assert collection.document(asked).text == "cocoa"
     assert (collection.delete([asked]), len(collection)) == (1, 1)
+
+
+def test_equal_vectors_are_one_to_a_structure_and_its_refusal_says_so(collection):
+    collection.add([Document("a", "wind tide"), Document("b", "wind tide")])
+    collection.build("flat", HashingEmbedder())
+    says = "over 1 vector, equal ones counted once: Number of training points .1. should"
+    refused(InputError, says, collection.build, "cells", vectors="flat", ann="IVF2,Flat")
+    collection.add([Document("c", "moon")])
+    collection.build("flat")
+    collection.build("cells", vectors="flat", ann="IVF2,Flat")
+    assert {hit.doc_id for hit in collection.search("wind", index="cells", k=2)} == {"a", "b"}

@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from indexes.errors import InputError, WorkerError, short_repr
+from indexes.errors import InputError, WorkerError, pluralize, short_repr
 from indexes.neighbors import COSINE, DOT, EUCLIDEAN, Keys, Matrix
 from indexes.vectors.blocks import Block, count_live, live, live_keys
 from indexes.vectors.engine import Fill
@@ -78,9 +78,11 @@ def build(
                     index.add_with_ids(vectors, keys)
         _try_search(inner, sample, parameters)
     except (RuntimeError, AssertionError, MemoryError) as error:
+        once = ", equal ones counted once" if len(further) else ""
         raise InputError(
-            f"FAISS cannot build '{factory}' over {rows:,} vectors: {reason(error)}. "
-            "The vectors are kept. Build it again with another factory string, such as HNSW32."
+            f"FAISS cannot build '{factory}' over {pluralize(rows, 'vector')}{once}: "
+            f"{reason(error)}. The vectors are kept. Build it again with another factory string, "
+            "such as HNSW32."
         ) from None
     return FaissIndex(index, parameters, further, owners)
 

@@ -221,4 +221,5 @@ def test_the_command_line_shows_contrasts_below_the_table(tmp_path, monkeypatch)
         "",
         "plain beats bm25 on 0 queries",
     ]
-    assert succeed(*command).endswith("this needs judgments and at least two systems.\n")
+    alone = succeed(*command, "--qrels", "j.tsv", "-i", "bm25")
+    assert alone.endswith("this needs judgments and at least two systems.\n")
