@@ -186,9 +186,10 @@ def compare(
     wanted = files.given_for(library, queries, qrels, datasets)
     given = [one.read(columns, asked["seed"]) for one in wanted]
     made = [one for one in queries if files.is_made(one)]
-    if tables.wanted and not made and any(judgments is None for _, judgments in given):
+    unjudged = not made and any(judgments is None for _, judgments in given)
+    if tables.wanted and unjudged:
         raise click.UsageError("A table for a paper needs judgments: --qrels FILE.")
-    if why and not made and given[0][1] is None:
+    if why and unjudged:
         raise click.UsageError("--why needs judgments: --qrels FILE.")
     if len(library) > 1:
         _several(library, given, tables, asked, as_json=as_json, as_csv=as_csv)

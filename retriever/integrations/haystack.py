@@ -18,11 +18,7 @@ from indexes.document import Document as OurDocument
 from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.integrations.extras import extra
-from retriever.integrations.stores import (
-    delete_all,
-    delete_known,
-    replace_documents,
-)
+from retriever.integrations.stores import delete_all, delete_known, replace_documents
 from retriever.search.results import Hit
 from retriever.search.where_parser import filter_of
 

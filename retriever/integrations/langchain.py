@@ -36,7 +36,7 @@ with extra("langchain"):
 INDEX = "langchain"
 # How many documents are returned where nothing is said, as by LangChain's own stores.
 K = 4
-# What a search may be given besides its filter.
+# What a search may be given other than its filter.
 OPTIONS = ("all_words", "phrase", "mmr")
 # Attributes of embeddings that name their model.
 MODEL_NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
@@ -173,6 +173,10 @@ class CollectionVectorStore(VectorStore):
     def _is_built(self) -> bool:
         return self.index in self.collection.index_names()
 
+    def _is_new(self) -> bool:
+        """Return whether nothing was added yet that the embeddings could find."""
+        return self._embedder is not None and not self._is_built()
+
     def delete(self, ids: list[str] | None = None, **_: Any) -> bool:
         """Delete the documents with these ids, or all; ids that no document has are left out."""
         if ids is None:
@@ -251,8 +255,8 @@ class CollectionVectorStore(VectorStore):
         if unknown := next((one for one in given if one not in OPTIONS or one in own), None):
             advice = "; expected 'filter'" if unknown == "where" else ""
             raise InputError(f"This search takes no option '{unknown}'{advice}.")
-        if self._embedder is not None and not self._is_built():
-            return Hits()  # nothing was added yet
+        if self._is_new():
+            return Hits()
         options: dict[str, Any] = {"index": self.index, "k": k, "where": where, **given, **own}
         if isinstance(query, str):
             return self.collection.search(query, **options)
@@ -264,8 +268,8 @@ class CollectionVectorStore(VectorStore):
         Raises:
             InputError: scores of the index are no cosines.
         """
-        if self._embedder is not None and not self._is_built():
-            return float  # nothing was added yet
+        if self._is_new():
+            return float
         info = self.collection.index_info(self.index)
         if not info.dim or info.similarity != COSINE:
             raise InputError(

@@ -12,6 +12,7 @@ from indexes.catalog.registry import check_index_name
 from indexes.document import Document
 from indexes.errors import InputError, MismatchError
 from retriever.collection import Collection
+from retriever.embedders.base import Matrix
 from retriever.formats.vectors.reading import vectors_of
 
 
@@ -49,14 +50,14 @@ def replace_documents(
     for name in (index, text_index):
         if name is not None:
             check_index_name(name)
-    vectors = list(embeddings), list(embeddings.values())
+    vectors = None
     if embeddings:
         _check_passages(collection, [one for one in documents if one.doc_id in embeddings])
-        _check_embeddings(collection, index, *vectors)
+        vectors = _checked_vectors(collection, index, list(embeddings), list(embeddings.values()))
     delete_known(collection, [one.doc_id for one in documents])
     collection.add(documents)
-    if embeddings:
-        collection.build(index, from_vectors=vectors, allow_missing=True)
+    if vectors is not None:
+        collection.build(index, from_vectors=(list(embeddings), vectors), allow_missing=True)
     if text_index is not None:
         collection.build(text_index, lexical=text_index not in collection.index_names())
 
@@ -71,22 +72,24 @@ def _check_passages(collection: Collection, documents: Iterable[Document]) -> No
             )
 
 
-def _check_embeddings(
+def _checked_vectors(
     collection: Collection, index: str, names: Sequence[str], rows: Sequence[Sequence[float]]
-) -> None:
+) -> Matrix:
+    """Return embeddings, (n, dim) in single precision, if the index can take them."""
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         wide = " and ".join(map(str, sorted(widths)))
         raise InputError(f"The embeddings are {wide} wide; nothing was written.")
     file = vectors_of((names, rows))
-    finite = np.concatenate([np.isfinite(some).all(axis=1) for some in file.batches()])
+    vectors = np.concatenate([*file.batches()])
+    finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         name = names[int(np.argmin(finite))]
         raise InputError(
             f"The embedding of '{name}' holds a value that is not finite; nothing was written."
         )
     if index not in collection.index_names():
-        return
+        return vectors
     known = collection.index_info(index)
     if known.embedder.partition(":")[0] != IMPORTED:
         raise MismatchError(
@@ -98,3 +101,4 @@ def _check_embeddings(
             f"The embeddings are {file.dim} wide, and those of '{index}' {known.dim}; nothing was "
             "written."
         )
+    return vectors

@@ -93,12 +93,12 @@ def _mistyped(fits: Fits, wanted: Condition) -> str:
     """Return that a field never holds the type of a value; empty if another value has an effect."""
     values, types = _values(wanted), _types(wanted.field)
     # To ask for a type that no document has takes a scan of all.
-    asked = {kind: fits(types[kind]) for kind in map(_type_of, values) if kind}
-    wrong = [value for value in values if asked.get(_type_of(value)) is False]
-    right = tuple(value for value in values if asked.get(_type_of(value)) is not False)
+    lacking = {kind for kind in {*map(_type_of, values)} - {""} if not fits(types[kind])}
+    wrong = [value for value in values if _type_of(value) in lacking]
+    right = tuple(value for value in values if _type_of(value) not in lacking)
     if not wrong or (right and fits(OneOf(wanted.field, right))):
         return ""
-    held = [kind for kind, has in types.items() if asked.get(kind, True) and fits(has)]
+    held = [kind for kind, has in types.items() if kind not in lacking and fits(has)]
     return _of_another_type(field_name(wanted.field), wrong[0], held) if held else ""
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from indexes.catalog.filters.conditions import Exists, FieldCondition, OneOf
 from indexes.errors import (
     CollectionError,
     InputError,
@@ -16,6 +17,7 @@ from indexes.store import Store
 from retriever import Collection, Document, HashingEmbedder, Words, compare
 from retriever.embedders import TextReport
 from retriever.embedders.base import fingerprint_of
+from retriever.search.filter_notes import filter_notes
 from retriever.search.where_parser import parse_where
 from tests.support.commands import fail, invoke, misuse, objects, succeed, succeed_silently
 from tests.support.toy import Axes, build_axes, exactly, ids, refused
@@ -166,6 +168,20 @@ def test_a_filter_that_matches_needs_no_note(books):
     assert books.search("a kitten", where={"year": 1999}).notes == ()
     assert books.search("a kitten", where={"not": {"year": 1}}).notes == ()
     assert books.search("a kitten", where={"or": [{"year": 1999}, {"age": "8"}]}).notes == ()
+
+
+def test_a_long_list_of_values_asks_for_each_type_once():
+    asked = []
+
+    def fits(where):
+        asked.append(where)
+        return where in (Exists(("n",)), FieldCondition(("n",), ">=", ""))
+
+    many = OneOf(("n",), tuple(range(500)))
+    assert filter_notes(fits, many, list) == (
+        f"{NOTHING} 'n' is text in this collection, as in n = '0'{CSV}",
+    )
+    assert len(asked) < 10
 
 
 NO_EFFECT = "A condition of the filter has no effect."

@@ -66,13 +66,18 @@ def test_several_collections_need_as_many_files_and_the_same_indexes(two, other)
     assert "no index of the same name" in fail(*both)
 
 
-def test_tune_fusion_prints_both_measures_and_saves_the_weights(two):
+@pytest.fixture
+def tune(two):
+    """A command that tunes a fusion on one query."""
     succeed("build", "library", "bm25", "--lexical")
     succeed("build", "library", "fused", "--fuse", "floor=9", "--fuse", "bm25=1")
     Path("train.tsv").write_text("id\ttext\nt1\tkitten\n")
     Path("train.qrels").write_text("t1 0 cat 1\n")
-    tune = ("tune-fusion", "library", "fused", "--train-queries", "train.tsv")
-    tune += ("--train-qrels", "train.qrels")
+    command = ("tune-fusion", "library", "fused", "--train-queries", "train.tsv")
+    return (*command, "--train-qrels", "train.qrels")
+
+
+def test_tune_fusion_prints_both_measures_and_saves_the_weights(tune):
     out = succeed(*tune, "--queries", "queries.jsonl", "--qrels", "qrels.tsv", "--save", "tuned")
     assert [line.split("  ")[0] for line in out.splitlines()[1:]] == [
         "weight of floor",
@@ -89,21 +94,14 @@ def test_tune_fusion_prints_both_measures_and_saves_the_weights(two):
     assert "split them" in fail(*tune, *repeated)
 
 
-def test_weights_that_cannot_be_saved_under_a_name_are_printed_first(two):
-    succeed("build", "library", "bm25", "--lexical")
-    succeed("build", "library", "fused", "--fuse", "floor=9", "--fuse", "bm25=1")
-    Path("train.tsv").write_text("id\ttext\nt1\tkitten\n")
-    Path("train.qrels").write_text("t1 0 cat 1\n")
-    tune = ("tune-fusion", "library", "fused", "--train-queries", "train.tsv")
-    tune += ("--train-qrels", "train.qrels", "--save")
+def test_weights_that_cannot_be_saved_under_a_name_are_printed_first(tune):
+    tune = (*tune, "--save")
     assert misuse(*tune, "fused") == "'fused' is the fusion to tune: give --save another name."
     refused = invoke(*tune, "bm25")
     assert refused.exit_code == 1
     assert "weight of floor" in refused.stdout
-    assert (
-        "Error: Index 'bm25' exists already (lexical), and is part of: fused. Choose another "
-        in (refused.stderr)
-    )
+    says = "Error: Index 'bm25' exists already (lexical), and is part of: fused. Choose another "
+    assert says in refused.stderr
 
 
 def test_a_cross_encoder_reranks_without_a_trace(two, tmp_path):
